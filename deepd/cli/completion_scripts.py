@@ -1,0 +1,112 @@
+"""The completion scripts of bash, zsh and fish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deepd.cli.completion import Verb
+
+_BASH = """\
+_deepd() {{
+    local cur=${{COMP_WORDS[COMP_CWORD]}} verb= word words i
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${{COMP_WORDS[i]}}
+        if [[ $word == --socket ]]; then ((i++)); continue; fi
+        if [[ $word == -- ]]; then compopt -o default 2>/dev/null; return; fi
+        if [[ -z $verb && $word != -* ]]; then verb=$word; fi
+    done
+    case $verb in
+{cases}
+    esac
+}}
+complete -o default -F _deepd deepd"""
+
+_ZSH = """\
+#compdef deepd
+_deepd() {{
+    local -a verbs
+    verbs=(
+{verbs}
+    )
+    if (( CURRENT == 2 )); then
+        _describe 'command' verbs
+        return
+    fi
+    case $words[2] in
+{cases}
+        *) _files ;;
+    esac
+}}
+compdef _deepd deepd"""
+
+
+def render_bash(verbs: Sequence[Verb]) -> str:
+    """Return a script for bash, to be evaluated."""
+    names = " ".join(verb.name for verb in verbs)
+    cases = [f"        '') COMPREPLY=($(compgen -W '{names} --socket --version' -- \"$cur\")) ;;"]
+    for verb in verbs:
+        flags = " ".join(flag for option in verb.options for flag in option.flags)
+        words = " ".join(verb.choices)
+        if verb.source:
+            words = f"$({verb.source} 2>/dev/null)"
+        cases += [
+            f"        {verb.name})",
+            f"            if [[ $cur == -* ]]; then words='{flags}'; else words=\"{words}\"; fi",
+            '            COMPREPLY=($(compgen -W "$words" -- "$cur")) ;;',
+        ]
+    return _BASH.format(cases="\n".join(cases))
+
+
+def render_zsh(verbs: Sequence[Verb]) -> str:
+    """Return a script for zsh, to be evaluated or put into `fpath` as `_deepd`."""
+    table = "\n".join(f"        {_quoted(f'{verb.name}:{verb.text}')}" for verb in verbs)
+    cases = []
+    for verb in verbs:
+        specs = [
+            _quoted(f"{flag}[{_plain(option.text)}]" + (":value:_files" * option.takes_value))
+            for option in verb.options
+            for flag in option.flags
+        ]
+        if verb.source:
+            specs.append(f'"*:name:($({verb.source} 2>/dev/null))"')
+        elif verb.choices:
+            specs.append(_quoted(f"*:what:({' '.join(verb.choices)})"))
+        else:
+            specs.append("'*:file:_files'")
+        cases.append(
+            f"        {verb.name}) shift words; (( CURRENT-- )); _arguments {' '.join(specs)} ;;"
+        )
+    return _ZSH.format(verbs=table, cases="\n".join(cases))
+
+
+def render_fish(verbs: Sequence[Verb]) -> str:
+    """Return a script for fish."""
+    lines = ["complete -c deepd -f -n __fish_use_subcommand -l socket -r"]
+    for verb in verbs:
+        lines.append(
+            f"complete -c deepd -f -n __fish_use_subcommand -a {verb.name} -d {_quoted(verb.text)}"
+        )
+        seen = f"complete -c deepd -n '__fish_seen_subcommand_from {verb.name}'"
+        for option in verb.options:
+            flags = " ".join(_fish_flag(flag) for flag in option.flags)
+            lines.append(f"{seen} {flags} -d {_quoted(option.text)}" + " -r" * option.takes_value)
+        if verb.source:
+            lines.append(f"{seen} -f -a {_quoted(f'({verb.source} 2>/dev/null)')}")
+        elif verb.choices:
+            lines.append(f"{seen} -f -a {_quoted(' '.join(verb.choices))}")
+    return "\n".join(lines)
+
+
+def _fish_flag(flag: str) -> str:
+    return f"-l {flag[2:]}" if flag.startswith("--") else f"-s {flag[1:]}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", "(").replace("]", ")").replace(":", ",")

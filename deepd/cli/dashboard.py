@@ -1,0 +1,54 @@
+"""`deepd dashboard`: attach to the daemon, watch, decide."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from deepd.cli.connect import own_name
+from deepd.cli.parser import add_verb, refuse
+
+if TYPE_CHECKING:
+    from deepd.cli.parser import Subparsers
+
+PORT = 8311
+
+
+def add(subparsers: Subparsers) -> None:
+    """Add the verb's parser."""
+    parser = add_verb(
+        subparsers,
+        "dashboard",
+        description="`q` detaches and the daemon goes on; `?` has the keys.",
+    )
+    parser.add_argument("--read-only", action="store_true", help="look, and change nothing")
+    parser.add_argument("--light", action="store_true", help="begin with the light theme")
+    parser.add_argument("--web", action="store_true", help="serve it to a browser on this machine")
+    parser.add_argument(
+        "--port", type=int, default=PORT, help=f"the port on loopback for --web ({PORT})"
+    )
+
+
+def run(args: Namespace) -> int:
+    """Show it until the person leaves."""
+    if args.web:
+        from deepd.tui.web import serve  # noqa: PLC0415 - only --web needs a web server
+
+        return serve(_words(args), args.port)
+    # The web server runs us without a terminal of our own, and says so.
+    if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:
+        refuse("dashboard", "there is no terminal here; use `deepd status` and `deepd approvals`")
+    from deepd.tui.start import run_dashboard  # noqa: PLC0415 - refuse before loading it
+
+    run_dashboard(args.socket, name=own_name(), read_only=args.read_only, light=args.light)
+    return 0
+
+
+def _words(args: Namespace) -> list[str]:
+    words = [sys.executable, "-m", "deepd"]
+    words += ["--socket", args.socket] if args.socket else []
+    words.append("dashboard")
+    words += ["--read-only"] if args.read_only else []
+    return words + (["--light"] if args.light else [])

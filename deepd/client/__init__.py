@@ -1,0 +1,1 @@
+"""The synchronous and the asynchronous client of the socket API."""

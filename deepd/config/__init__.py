@@ -1,0 +1,1 @@
+"""TOML files to profiles and settings, with errors that say where."""

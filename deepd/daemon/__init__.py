@@ -1,0 +1,1 @@
+"""The daemon: profiles, sessions, calls, approvals, events and their composition."""

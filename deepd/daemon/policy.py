@@ -1,0 +1,38 @@
+"""PolicyService: what would be decided about a call that nobody makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deepd.daemon.attachment import Sessions
+from deepd.daemon.profiles import ProfileStore
+from deepd.daemon.resolve import resolved_path
+from deepd.errors import ArgumentsError
+from deepd.model.ids import ProfileName, SessionName
+from deepd.policy.explain import Explanation, explain
+
+
+class PolicyService:
+    """Questions to the profiles in force; nothing is stored and nothing runs."""
+
+    def __init__(self, profiles: ProfileStore, sessions: Sessions) -> None:
+        self._profiles = profiles
+        self._sessions = sessions
+
+    async def explain(
+        self,
+        tool: str,
+        args: Mapping[str, Any],
+        *,
+        profile: ProfileName | None,
+        session: SessionName | None,
+    ) -> Explanation:
+        """Return the decision on a call in a session, or by a profile where no sandbox is."""
+        if session is None:
+            if profile is None:
+                raise ArgumentsError("name a session or a profile")
+            return explain(self._profiles.get(profile), tool, args)
+        live = self._sessions.live(session)
+        resolved = await resolved_path(self._sessions.profile_of(session), tool, args, live)
+        return explain(self._sessions.profile_of(session), tool, args, resolved)

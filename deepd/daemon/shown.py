@@ -1,0 +1,57 @@
+"""What a human is shown of a held call, and the fingerprint over exactly that."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deepd.model.call import Call
+from deepd.model.profile import Profile
+from deepd.policy.fingerprint import Bound, fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that decides what runs: as a dict to show, and as one hash to echo."""
+
+    context: dict[str, Any]
+    fingerprint: str
+
+
+def show(call: Call, profile: Profile, *, image_digest: str) -> Shown:
+    """Return what would run if the call were approved now.
+
+    `image_digest` is empty while no sandbox is there; then the image's name is bound, and else
+    the digest too. Secrets are bound by name: their values are never stored.
+    """
+    env = dict(profile.env) | dict(call.args.get("env") or {})
+    context: dict[str, Any] = {
+        "session": call.session,
+        "profile": call.profile,
+        "revision": profile.revision(),
+        "image": profile.image_ref,
+        "image_digest": image_digest,
+        "user": profile.user,
+        "shell": profile.shell,
+        "cwd": call.args.get("cwd") or profile.work_dir,
+        "env": env,
+        "secrets": list(profile.secrets),
+        "network": profile.security.network,
+        "volumes": [asdict(volume) for volume in profile.volumes],
+        "timeout": call.timeout,
+        "background": call.background,
+    }
+    if call.body_sha256:
+        context["body"] = {"size": call.body_size, "sha256": call.body_sha256}
+    bound = Bound(
+        session=call.session,
+        profile_revision=context["revision"],
+        image_digest=f"{profile.image_ref}@{image_digest}",
+        tool=call.tool,
+        args={"args": call.args, "timeout": call.timeout, "background": call.background},
+        body_sha256=call.body_sha256,
+        env=env,
+        cwd=context["cwd"],
+        user=profile.user,
+    )
+    return Shown(context, fingerprint(bound))

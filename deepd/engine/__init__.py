@@ -1,0 +1,1 @@
+"""What makes sandboxes: one protocol, one module an engine."""

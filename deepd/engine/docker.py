@@ -1,0 +1,230 @@
+"""The docker engine: containers through the docker SDK, streams and events without it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepd.engine import http
+from deepd.engine.attach import attach
+from deepd.engine.base import GUEST_PATH, ByteStream, EngineInfo, Progress
+from deepd.engine.docker_client import DockerClient, Server
+from deepd.engine.endpoint import find_endpoint
+from deepd.engine.fault import NoContainerError, refused
+from deepd.engine.guest_volume import GuestVolume
+from deepd.engine.images import Images
+from deepd.engine.labels import INSTANCE, read_sandbox
+from deepd.engine.spec import STOP_GRACE, render_container, render_limits
+from deepd.engine.stats import CpuSample, read_stats
+from deepd.errors import EngineError
+from deepd.model.ids import ContainerId
+from deepd.model.profile import Build, Limits
+from deepd.model.sandbox import Sandbox, SandboxSpec, SandboxStats
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+class DockerEngine:
+    """An `Engine` on Docker's API; Podman serves the same one. Making it connects to nothing."""
+
+    name = "docker"
+
+    def __init__(
+        self,
+        instance: str,
+        endpoint: str = "",
+        *,
+        timeout: float = 30.0,
+        starts: int = 0,
+        guest: Path | None = None,
+    ) -> None:
+        """Bound each request to `timeout` s, and starts at once to `starts` (0: one a core)."""
+        self._instance = instance
+        address = find_endpoint(endpoint)
+        self.endpoint = address.url
+        self._client = DockerClient(address, timeout=timeout)
+        self._guest = GuestVolume(self._client, guest)
+        self._images = Images(self._client)
+        # More at once only makes each of them slower.
+        self._starts = asyncio.Semaphore(starts or os.cpu_count() or 1)
+        self._cpu: dict[ContainerId, CpuSample] = {}
+
+    async def info(self) -> EngineInfo:
+        """Ask who is there; also the check that the engine answers."""
+        server = await self._client.server()
+        raw: dict[str, Any] = await self._client.call(
+            "cannot ask the engine about itself", lambda api: api.info()
+        )
+        return EngineInfo(
+            name=self.name,
+            endpoint=self.endpoint,
+            version=server.version,
+            api_version=server.api_version,
+            isolation=_isolation(server, raw),
+            warnings=tuple(raw.get("Warnings") or ()),
+        )
+
+    async def observe(self) -> list[Sandbox]:
+        """List the containers that carry our instance's labels, running or not."""
+        label = f"{INSTANCE}={self._instance}"
+        rows = await self._client.call(
+            "cannot list the sandboxes",
+            lambda api: api.containers(all=True, filters={"label": label}),
+        )
+        found = [read_sandbox(row, self._instance) for row in rows]
+        return [sandbox for sandbox in found if sandbox is not None]
+
+    async def ensure_image(self, image: str, progress: Progress) -> str:
+        """Return the digest of an image, pulling it where it is missing."""
+        return await self._images.ensure(image, progress)
+
+    async def build_image(self, build: Build, progress: Progress) -> str:
+        """Return the digest of `build.tag()`, building it where it is missing."""
+        return await self._images.build(build, progress)
+
+    async def create(self, spec: SandboxSpec) -> ContainerId:
+        """Create one container, not started; its name in use is `EngineError`: look again."""
+        body = render_container(spec, await self._guest.name())
+
+        def create(api: APIClient) -> str:
+            made = api.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call] # so are the stubs
+            return str(made["Id"])
+
+        doing = f"cannot create the sandbox {spec.name}"
+        return ContainerId(await self._client.call(doing, create, image=spec.image))
+
+    async def start(self, container: ContainerId) -> None:
+        """Start it; already running is no error."""
+        async with self._starts:
+            await self._guest.wait_until_filled(container)
+            try:
+                await self._start(container)
+            except EngineError as error:
+                if GUEST_PATH not in error.detail:
+                    raise
+                # The volume was pruned since, and came back empty with this container.
+                await self._guest.refill(container)
+                await self._start(container)
+
+    async def _start(self, container: ContainerId) -> None:
+        await self._client.call("cannot start the sandbox", lambda api: api.start(container))
+
+    async def stop(self, container: ContainerId) -> None:
+        """Ask the guest to end, kill it after a short grace; not running is no error."""
+
+        with suppress(NoContainerError):
+            await self._client.call(
+                "cannot stop the sandbox", lambda api: api.stop(container, timeout=STOP_GRACE)
+            )
+
+    async def pause(self, container: ContainerId) -> None:
+        """Freeze all its processes; already paused is no error."""
+        await self._switch(container, "pause", frozen=True)
+
+    async def resume(self, container: ContainerId) -> None:
+        """Thaw it; not paused is no error."""
+        await self._switch(container, "unpause", frozen=False)
+
+    async def _switch(self, container: ContainerId, verb: str, *, frozen: bool) -> None:
+        """Pause or unpause; a refusal is no error when the container is as it was wanted."""
+        doing = f"cannot {verb} the sandbox"
+        reply = await self._client.ask("POST", f"/containers/{container}/{verb}")
+        if reply.status >= 400:
+            state = (await self._client.inspect(container, doing=doing))["State"]
+            if bool(state["Paused"]) is not frozen:
+                raise refused(reply.status, reply.message(), doing=doing)
+
+    async def remove(self, container: ContainerId) -> None:
+        """Remove it, running or not; already gone is no error."""
+
+        with suppress(NoContainerError):
+            await self._client.call(
+                "cannot remove the sandbox",
+                lambda api: api.remove_container(container, force=True, v=True),
+            )
+        self._cpu.pop(container, None)
+
+    async def claim(self, container: ContainerId, name: str) -> None:
+        """Give a warm container its session's name; the name in use is `EngineError`."""
+        await self._client.call(
+            f"cannot name the sandbox {name}", lambda api: api.rename(container, name)
+        )
+
+    async def update(self, container: ContainerId, limits: Limits) -> None:
+        """Change memory, cpus and pids of a running container."""
+        # The SDK's own method knows neither NanoCpus nor PidsLimit.
+        reply = await self._client.ask(
+            "POST", f"/containers/{container}/update", body=render_limits(limits)
+        )
+        if reply.status >= 400:
+            raise refused(reply.status, reply.message(), doing="cannot change the limits")
+
+    async def stats(self, container: ContainerId) -> SandboxStats:
+        """Measure once; cpu is the mean since the last time, and 0 the first time."""
+        # The SDK always waits for a second sample, which takes the engine a second or two.
+        reply = await self._client.ask(
+            "GET",
+            f"/containers/{container}/stats",
+            query={"stream": "false", "one-shot": "true"},
+        )
+        if reply.status != 200:
+            raise refused(reply.status, reply.message(), doing="cannot measure the sandbox")
+        stats, self._cpu[container] = read_stats(reply.json(), self._cpu.get(container))
+        return stats
+
+    async def open(self, container: ContainerId) -> ByteStream:
+        """Attach to the guest of a running container."""
+        query = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
+        target = await self._client.target(f"/containers/{container}/attach", query)
+        stream = await attach(
+            self._client.endpoint, target, container[:12], within=self._client.timeout
+        )
+        try:
+            await self._check_running(container)
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    async def _check_running(self, container: ContainerId) -> None:
+        """Raise for what does not run: the engine attaches to that too, and waits for ever."""
+        doing = "cannot attach to the sandbox"
+        if not (await self._client.inspect(container, doing=doing))["State"]["Running"]:
+            raise EngineError(f"{doing}: it is not running")
+
+    async def watch(self) -> AsyncIterator[None]:
+        """Yield whenever something may have changed, first when the engine begins to tell."""
+        filters = {"type": ["container"], "label": [f"{INSTANCE}={self._instance}"]}
+        target = await self._client.target("/events", {"filters": json.dumps(filters)})
+        events = http.stream(self._client.endpoint, target, within=self._client.timeout)
+        async with aclosing(events):
+            async for status, piece in events:
+                if status != 200:
+                    message = piece.decode(errors="replace")
+                    raise refused(status, message, doing="cannot follow the engine")
+                yield None
+
+    async def aclose(self) -> None:
+        """Close connections; containers go on."""
+        await self._client.aclose()
+
+
+def _isolation(server: Server, raw: dict[str, Any]) -> str:
+    """Return the level reached, in words: only what the engine says is really on."""
+    runtime = str(raw.get("DefaultRuntime", "")) or "runc"
+    version = server.components.get(runtime, "")
+    options = [str(option) for option in raw.get("SecurityOptions") or []]
+    names = [
+        name
+        for option in options
+        for key, _, name in [option.split(",")[0].partition("=")]
+        if key == "name" and name
+    ]
+    words = ", ".join([f"{runtime} {version}".strip(), *names])
+    return f"containers ({words})"

@@ -1,0 +1,111 @@
+"""Launch: starts a local sandbox's monitor, which is nobody's child for long and outlives us."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from deepd.engine.box import Box
+from deepd.engine.bubblewrap import STATUS
+from deepd.model.profile import Limits
+from deepd.model.sandbox import SandboxSpec
+
+_OPEN_FILES = 65536
+_MONITOR = (
+    '"$@" 3>&- <&0 & echo "{\\"child-pid\\": $!}" >&3; wait "$!"; echo "{\\"exit-code\\": $?}" >&3'
+)
+"""For the shell: what bubblewrap's monitor says of its guest, of one that has no monitor."""
+
+
+def render_plain(guest: Path, spec: SandboxSpec, work_dir: Path) -> list[str]:
+    """Return the command of a guest as a plain process, with a monitor."""
+    user = spec.user
+    if user == "workspace":
+        owner = work_dir.stat()
+        user = f"{owner.st_uid}:{owner.st_gid}"
+    arguments = ["--work-dir", str(work_dir), "--user", user, "--shell", spec.shell, "--as-is"]
+    return ["/bin/sh", "-c", _MONITOR, "sh", str(guest), *arguments]
+
+
+def launch(box: Box, command: list[str], environment: Mapping[str, str]) -> int:
+    """Start the monitor with the box's pipes and return its process id.
+
+    The pipes are opened for reading and writing: so neither ever ends while the guest lives, and
+    who opens the other end knows by that whether it does.
+    """
+    flags = os.O_RDWR
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    opened: list[int] = []
+    try:
+        for path, how in ((box.stdin, flags), (box.stdout, flags), (box.log, written)):
+            opened.append(_open(path, how))
+        opened.append(_open(box.status, written))
+        return os.posix_spawn(
+            command[0],
+            command,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, old, new) for new, old in enumerate(opened)],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
+        )
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _open(path: Path, how: int) -> int:
+    """Return a descriptor that is none of those which it is to become in the child."""
+    low = os.open(path, how | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, STATUS + 1)
+    finally:
+        os.close(low)
+
+
+def reap(monitor: int) -> bool:
+    """Take the end of a monitor; tell whether it has ended, or is somebody else's child."""
+    try:
+        return os.waitpid(monitor, os.WNOHANG)[0] == monitor
+    except ChildProcessError:
+        return True
+
+
+def limit(pids: Iterable[int], limits: Limits, beside: int) -> None:
+    """Set what the kernel holds each process to; `PermissionError` where it would be more.
+
+    `beside` is how many processes are counted with the sandbox's own.
+    """
+    wanted = {
+        resource.RLIMIT_DATA: limits.memory,
+        resource.RLIMIT_NPROC: limits.pids + beside,
+        resource.RLIMIT_NOFILE: _OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            for name, most in wanted.items():
+                resource.prlimit(pid, name, _pair(name, most, *resource.prlimit(pid, name)))
+
+
+def _pair(name: int, most: int, soft: int, hard: int) -> tuple[int, int]:
+    """Return the new limits; what every program has its own idea of is only bounded."""
+    if name in {resource.RLIMIT_DATA, resource.RLIMIT_NPROC}:
+        return most, most
+    highest = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    return highest if soft == resource.RLIM_INFINITY else min(soft, highest), highest
+
+
+def count_processes(uid: int) -> int:
+    """Return how many processes a user has."""
+    count = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with suppress(OSError):
+                count += folder.stat().st_uid == uid
+    return count

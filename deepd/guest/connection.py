@@ -1,0 +1,334 @@
+"""Guest: the owner's end of one attachment to a sandbox's guest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import secrets
+
+from deepd.engine.base import ByteStream
+from deepd.errors import (
+    ArgumentsError,
+    CallLostError,
+    ConflictError,
+    DeepdError,
+    EngineError,
+    EngineTimeoutError,
+    GoneError,
+    LimitError,
+    ProtocolError,
+)
+from deepd.guest import fields
+from deepd.guest.call import GuestCall
+from deepd.guest.frames import RESYNC, Decoder, Frame, FrameType, encode, encode_pieces
+from deepd.guest.messages import encode_id, encode_request, parse_welcome
+from deepd.guest.requests import Execute, FileOp, GuestInfo
+from deepd.guest.signal import Signal
+from deepd.model.ids import CallId
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+PING_EVERY = 5.0
+_SMALL = 64 * 1024
+"""Requests up to that size are sent without waiting for the stream's buffer."""
+_Answer = asyncio.Future[bytes]
+
+
+class Guest:
+    """One attachment: calls are opened, followed and heard of here until the stream ends.
+
+    What comes from the guest is checked as it comes. A guest that breaks the rules loses its
+    stream and nothing else: the calls here raise `CallLostError`, and the daemon attaches anew.
+    """
+
+    info: GuestInfo
+
+    @classmethod
+    async def connect(
+        cls, stream: ByteStream, *, lease: float | None = None, deadline: float = 5.0
+    ) -> Guest:
+        """Say hello and wait for the answer; the stream belongs to the guest from here on.
+
+        Raises `ProtocolError`, `EngineTimeoutError`, or what the stream raises.
+        """
+        guest = cls(stream)
+        try:
+            await guest._greet(lease, deadline)
+        except BaseException:
+            await stream.aclose()
+            raise
+        guest._reader = asyncio.create_task(guest._read(), name="guest")
+        guest._ping()
+        return guest
+
+    def __init__(self, stream: ByteStream) -> None:
+        self.closed = False
+        self.error: DeepdError | None = None
+        """Why the stream ended, when it was not closed from here."""
+        self._stream = stream
+        self._decoder = Decoder()
+        self._calls: dict[int, GuestCall] = {}
+        self._channels: dict[CallId, int] = {}
+        self._answers: dict[int, _Answer] = {}
+        """Who waits for OPENED or STATE on a channel."""
+        self._last_channel = 0
+        self._done = Signal()
+        self._reader: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+
+    def silent_for(self) -> float:
+        """Return the seconds since the guest was last heard of; it answers a ping every 5 s."""
+        return asyncio.get_running_loop().time() - self._heard_at
+
+    async def open(self, call_id: CallId | None, request: Execute | FileOp) -> GuestCall:
+        """Start a call; without an id only a file operation that changes nothing.
+
+        Raises `ConflictError` for an id that the guest has seen, `LimitError` for too many calls,
+        `ArgumentsError` for what makes no sense, `CallLostError` when the stream ends first.
+        """
+        payload = encode_request(call_id, request)
+        call = self._add(call_id)
+        try:
+            self._write(encode_pieces(FrameType.OPEN, call.channel, payload))
+            if len(payload) > _SMALL:
+                await self._drain()
+            answer = await self._answers[call.channel]
+        except asyncio.CancelledError:
+            if call_id is None:
+                call.abandon()
+            raise
+        status = int.from_bytes(answer[:4], "little")
+        if status:
+            self._forget(call)
+            raise _refusal(status, fields.text(answer[4:]))
+        return call
+
+    async def follow(self, call_id: CallId, *, offset: int = 0) -> GuestCall | None:
+        """Take up a call that was opened before, with its output from the offset on.
+
+        `None`: the guest has never seen it, so it never started. Raises `GoneError` when it was
+        released. A `GuestCall` of the same id that was had before is lost.
+        """
+        former = self._calls.get(self._channels.get(call_id, 0))
+        call = self._add(call_id, offset)
+        if former is not None:
+            former.lose(CallLostError("the call is followed from elsewhere"))
+        self._send(FrameType.FOLLOW, call.channel, encode_id(call_id) + fields.u64(offset))
+        answer = await self._answers[call.channel]
+        if former is not None:
+            self._calls.pop(former.channel, None)
+        state = int.from_bytes(answer[:4], "little")
+        if state in (1, 2):
+            return call
+        self._forget(call)
+        if state == 3:
+            raise GoneError(f"the result of call {call_id[:8]} was taken before and is not kept")
+        return None
+
+    def release(self, call_id: CallId) -> None:
+        """Let the guest forget a finished call: its result is stored. The id stays refused."""
+        self._send(FrameType.RELEASE, 0, encode_id(call_id))
+
+    def abandon(self, call_id: CallId) -> None:
+        """End a call that was opened here, read nothing more of it and let the guest forget it."""
+        call = self._calls.get(self._channels.get(call_id, 0))
+        if call is None:
+            self.release(call_id)
+        else:
+            call.abandon()
+
+    async def set_lease(self, seconds: float | None) -> None:
+        """Have the guest end by itself after so long without work and owner; `None`: never."""
+        self._send(FrameType.LEASE, 0, fields.u32(_lease(seconds)))
+        await self._drain()
+
+    async def wait_closed(self) -> None:
+        """Wait until the stream has ended, from whichever side."""
+        while not self.closed:
+            await self._done.wait()
+
+    async def aclose(self) -> None:
+        """Let go of the stream; calls go on in the guest."""
+        self._close(None)
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait((self._reader,))
+        await self._stream.aclose()
+
+    async def _greet(self, lease: float | None, deadline: float) -> None:
+        nonce = secrets.token_bytes(8)
+        hello = (
+            fields.field(1, nonce)
+            + fields.field(2, fields.u32(VERSION))
+            + fields.field(3, fields.u32(_lease(lease)))
+        )
+        self._stream.write(RESYNC + encode(FrameType.HELLO, 0, hello))
+        try:
+            async with asyncio.timeout(deadline):
+                await self._wait_welcome(nonce)
+        except TimeoutError as error:
+            raise EngineTimeoutError(
+                f"the sandbox's guest did not answer within {deadline:g} s",
+                next_step="the sandbox may be paused or the engine stuck: look again",
+            ) from error
+
+    async def _wait_welcome(self, nonce: bytes) -> None:
+        """Drop all frames up to the one that answers our hello: they are another owner's."""
+        while data := await self._stream.read():
+            frames = self._decoder.feed(data)
+            for index, frame in enumerate(frames):
+                if frame.type != FrameType.WELCOME:
+                    continue
+                answered, info = parse_welcome(frame.payload)
+                if answered != nonce:
+                    continue
+                if info.version != VERSION:
+                    raise ProtocolError(
+                        f"the guest speaks version {info.version} and deepd version {VERSION}",
+                        next_step="remove the sandbox, so that it is made with this version",
+                    )
+                self.info = info
+                self._heard_at = asyncio.get_running_loop().time()
+                self._decoder.expect_no_loss()
+                for later in frames[index + 1 :]:
+                    self._dispatch(later)
+                return
+        raise ProtocolError("the guest's stream ended before it said hello")
+
+    async def _read(self) -> None:
+        error: DeepdError | None = None
+        try:
+            error = await self._read_frames()
+        except (ProtocolError, EngineError) as stopped:
+            logger.warning("a guest's stream is closed: %s", stopped)
+            error = stopped
+        finally:
+            self._close(error)
+        await self._stream.aclose()
+
+    async def _read_frames(self) -> DeepdError:
+        loop = asyncio.get_running_loop()
+        while data := await self._stream.read():
+            frames = self._decoder.feed(data)
+            if frames:
+                self._heard_at = loop.time()
+            for frame in frames:
+                self._dispatch(frame)
+            if self._decoder.losses:
+                raise ProtocolError(
+                    "bytes of the guest's stream were lost, or another process has attached to it"
+                )
+        return EngineError("the guest's stream has ended")
+
+    def _dispatch(self, frame: Frame) -> None:
+        """Hand a frame to its call; anything unexpected is a `ProtocolError`."""
+        type_, _, channel, payload = frame
+        call = self._calls.get(channel)
+        if type_ == FrameType.PONG and len(payload) == 8:
+            return
+        if call is None:
+            raise ProtocolError(f"the guest sent frame {type_} on channel {channel}, not in use")
+        answer = self._answers.get(channel)
+        if answer is not None:
+            self._take_answer(call, answer, frame)
+        elif type_ == FrameType.DATA:
+            call.take_data(payload)
+        elif type_ == FrameType.CREDIT:
+            call.take_credit(payload)
+        elif type_ == FrameType.EXIT:
+            call.take_exit(payload)
+            self._forget(call)
+            if call.release_at_end and call.id is not None:
+                self.release(call.id)
+        else:
+            raise ProtocolError(f"the guest sent frame {type_} where it means nothing")
+
+    def _take_answer(self, call: GuestCall, answer: _Answer, frame: Frame) -> None:
+        payload = frame.payload
+        if frame.type == FrameType.STATE and len(payload) == 20:
+            state = int.from_bytes(payload[:4], "little")
+            acknowledged = int.from_bytes(payload[4:12], "little")
+            stdin = int.from_bytes(payload[12:], "little")
+            call.take_state(offset=acknowledged, stdin=stdin, finished=state == 2)
+        elif frame.type != FrameType.OPENED or len(payload) < 4:
+            raise ProtocolError(f"the guest answered a request with frame {frame.type}")
+        del self._answers[frame.channel]
+        if not answer.done():
+            answer.set_result(payload)
+        elif frame.type == FrameType.OPENED and payload[:4] != fields.u32(0):
+            self._forget(call)  # refused, and whoever asked was cancelled
+
+    def _add(self, call_id: CallId | None, offset: int = 0) -> GuestCall:
+        if self.closed:
+            raise CallLostError("the sandbox's stream is closed")
+        self._last_channel += 1
+        call = GuestCall(call_id, self._last_channel, self._send, self._drain, offset=offset)
+        self._calls[call.channel] = call
+        self._answers[call.channel] = asyncio.get_running_loop().create_future()
+        if call_id is not None:
+            self._channels[call_id] = call.channel
+        return call
+
+    def _forget(self, call: GuestCall) -> None:
+        self._calls.pop(call.channel, None)
+        if call.id is not None and self._channels.get(call.id) == call.channel:
+            del self._channels[call.id]
+
+    def _ping(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._send(FrameType.PING, 0, fields.u64(int(loop.time() * 1e6)))
+        self._timer = loop.call_later(PING_EVERY, self._ping)
+
+    def _send(self, type_: FrameType, channel: int, payload: bytes, *, fin: bool = False) -> None:
+        self._write(encode(type_, channel, payload, fin=fin))
+
+    def _write(self, data: bytes) -> None:
+        if not self.closed:
+            self._stream.write(data)
+
+    async def _drain(self) -> None:
+        """Wait for the stream's buffer; a stream that is gone shows in the calls themselves."""
+        with contextlib.suppress(EngineError):
+            await self._stream.drain()
+
+    def _close(self, error: DeepdError | None) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.error = error
+        if self._timer is not None:
+            self._timer.cancel()
+        lost = CallLostError(
+            f"the sandbox's stream ended under the call: {error}"
+            if error
+            else "the sandbox's stream was closed under the call"
+        )
+        for call in self._calls.values():
+            call.lose(lost)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(lost)
+                # Whoever was to hear it may have been cancelled.
+                answer.exception()
+        self._calls.clear()
+        self._answers.clear()
+        self._channels.clear()
+        self._done.set()
+
+
+def _lease(seconds: float | None) -> int:
+    return 0 if not seconds else min(max(1, math.ceil(seconds)), 0xFFFF_FFFF)
+
+
+def _refusal(status: int, text: str) -> DeepdError:
+    if status == 1:
+        return ConflictError(text or "the sandbox has seen this call before")
+    if status == 2:
+        return LimitError(text or "the sandbox has too many open calls", next_step="try later")
+    if status == 3:
+        return ArgumentsError(text or "the sandbox refused the request")
+    return ProtocolError(f"the guest answered a request with status {status}")

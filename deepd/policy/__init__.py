@@ -1,0 +1,1 @@
+"""Which calls a human sees: pure decisions over a call and a profile's rules."""

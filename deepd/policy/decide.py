@@ -1,0 +1,100 @@
+"""decide(): allow, ask or deny one call; pure, so that it can be asked again at any time.
+
+Every entry of `interrupt_on` that names the tool gives one verdict, and the strongest counts:
+deny over ask over allow. So `"*" = "ask"` holds also what another entry allows. A tool of deepd's
+that no entry names runs; an agent's own tool gets `approvals.default`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from deepd.model.profile import CONSOLE_TOOLS, Answer, Profile, ToolPolicy
+from deepd.policy.commands import Finding, judge
+from deepd.policy.files import judge_path
+from deepd.policy.verdict import Verdict, strongest
+
+
+def decide(
+    profile: Profile, tool: str, args: Mapping[str, Any], resolved: str | None = None
+) -> Verdict:
+    """Return what the profile says to a call.
+
+    `resolved` is where a file tool's path really leads in the sandbox; without it what rules over
+    paths could stop is asked (`needs_path` tells whether it matters).
+    """
+    entries = [entry for entry in profile.interrupt_on if names(entry, tool)]
+    # The entry that names exactly this tool comes first: of equal answers its line is shown.
+    entries.sort(key=lambda entry: entry.tool != tool)
+    if entries:
+        return strongest([_answer(entry, profile, tool, args, resolved) for entry in entries])
+    if tool in CONSOLE_TOOLS:
+        rule = f"`interrupt_on` does not name {tool}" if profile.interrupt_on else "no rule"
+        return Verdict("allow", rule)
+    default = profile.approvals.default
+    return _waiting(Verdict(default, f'approvals.default = "{default}"'), None, profile)
+
+
+def needs_path(profile: Profile, tool: str) -> bool:
+    """Return whether the answer depends on where a path leads."""
+    return any(
+        rule.path for entry in profile.interrupt_on if names(entry, tool) for rule in entry.rules
+    )
+
+
+def names(entry: ToolPolicy, tool: str) -> bool:
+    """Return whether an entry is about a tool; a glob also about deepd's own."""
+    return entry.tool == tool or (entry.tool not in CONSOLE_TOOLS and fnmatchcase(tool, entry.tool))
+
+
+def _answer(
+    entry: ToolPolicy, profile: Profile, tool: str, args: Mapping[str, Any], resolved: str | None
+) -> Verdict:
+    """Return what one entry says: its rules, and its default to what they leave."""
+    finding = _finding(entry, profile, tool, args, resolved)
+    answer = finding.answer or entry.default
+    if finding.is_unsure and entry.default == "deny":
+        finding = replace(finding, rule=None)
+        answer = "deny"
+    if finding.rule is not None:
+        verdict = Verdict(
+            answer,
+            finding.rule.written,
+            finding.rule.position,
+            finding.rule.reason,
+            by=finding.rule,
+        )
+    else:
+        rule = entry.written or f'interrupt_on."{entry.tool}" = "{entry.default}"'
+        verdict = Verdict(answer, rule, entry.position)
+    part = (finding.part.start, finding.part.end) if finding.part else None
+    verdict = replace(
+        verdict, detail=finding.detail, part=part, can_be_allowed=finding.can_be_allowed
+    )
+    return _waiting(verdict, entry.timeout, profile)
+
+
+def _finding(
+    entry: ToolPolicy, profile: Profile, tool: str, args: Mapping[str, Any], resolved: str | None
+) -> Finding:
+    if not entry.rules:
+        return Finding(None)
+    if tool == "execute":
+
+        def file_answer(file_tool: str, path: str) -> Answer:
+            return decide(profile, file_tool, {"path": path}).answer
+
+        return judge(profile, entry.rules, args, file_answer)
+    return judge_path(entry.rules, tool, args, profile.work_dir, resolved)
+
+
+def _waiting(verdict: Verdict, timeout: float | None, profile: Profile) -> Verdict:
+    """Add how long the call may wait, where it has to."""
+    if verdict.answer != "ask":
+        return verdict
+    on_timeout = profile.approvals.on_timeout
+    waits = None if on_timeout == "keep" else timeout or profile.approvals.timeout
+    return replace(verdict, timeout=waits, on_timeout=on_timeout)

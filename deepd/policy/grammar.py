@@ -1,0 +1,197 @@
+"""The other reader of commands: the shell grammar of tree-sitter, which reads all there is.
+
+It finds every simple command, also in substitutions, loops and here-documents, so that `deny` looks
+everywhere; and it doubts every form that is not on its list of plain ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from deepd.policy.shell import Command, Doubt, Span, Word, names, to_text
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+MAX_NODES = 4096
+"""Of a tree; a command with more is not read."""
+
+_PLAIN = names(
+    "program list pipeline command command_name word number string string_content raw_string "
+    "concatenation comment redirected_statement file_redirect file_descriptor negated_command "
+    'simple_expansion expansion variable_name special_variable_name && || | ; \n ! < > >> >& " $ '
+    "${ }"
+) | {"\n"}
+"""What a command may consist of that does only what its simple commands do."""
+_COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_command"})
+_NO_WORDS = names(
+    "variable_assignment variable_assignments file_redirect herestring_redirect heredoc_redirect "
+    "comment"
+)
+_OPEN_WORDS = names(
+    "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
+    "brace_expression extglob_pattern ERROR"
+)
+_REASONS = {
+    "ERROR": "it is not complete, or not a command",
+    "command_substitution": "it has a substitution",
+    "process_substitution": "it has a process substitution",
+    "variable_assignment": "it sets a variable",
+    "heredoc_redirect": "it has a here-document",
+    "herestring_redirect": "it has a here-string",
+    "function_definition": "it defines a function",
+    "subshell": "it has a subshell",
+    "declaration_command": "it changes the shell's own state",
+    "unset_command": "it changes the shell's own state",
+    "&": "it goes on in the background",
+    "arithmetic_expansion": "it has arithmetic, which can run commands",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that the grammar finds in a command."""
+
+    commands: tuple[Command, ...]
+    """Every simple command, wherever it stands, in the order of the text."""
+    redirections: int
+    inputs: tuple[tuple[str, str], ...]
+    """Texts given as input inside the command, and the program that reads each."""
+    doubts: tuple[Doubt, ...]
+
+
+def parse(source: bytes) -> Found:
+    """Return what is in a command that is not too much (`shell.is_too_much`)."""
+    root = _parser().parse(source).root_node
+    if root.descendant_count > MAX_NODES:
+        return Found((), 0, (), (Doubt("it is too long to be read", Span(0, len(source))),))
+    commands: list[Command] = []
+    doubts: list[Doubt] = []
+    inputs: list[tuple[str, str]] = []
+    redirections = 0
+    for node in _walk(root):
+        kind = node.type
+        if kind in _COMMANDS:
+            commands.append(_command(node, source))
+        elif kind == "file_redirect":
+            redirections += 1
+        elif kind == "heredoc_body":
+            inputs.append((_reader_of(node, source), to_text(source[slice(*node.byte_range)])))
+        elif kind == "herestring_redirect" and node.child_count:
+            inputs.append((_reader_of(node, source), _word(node.children[-1], source).text))
+        doubt = _doubt(node, source)
+        if doubt is not None:
+            doubts.append(doubt)
+    if root.has_error and not doubts:
+        doubts.append(Doubt(_REASONS["ERROR"], Span(0, len(source))))
+    return Found(tuple(commands), redirections, tuple(inputs), tuple(doubts))
+
+
+@cache
+def _parser() -> Parser:
+    import tree_sitter  # noqa: PLC0415 - only what has rules over commands needs it
+    import tree_sitter_bash  # noqa: PLC0415 - the same
+
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+def _walk(root: Node) -> Iterator[Node]:
+    """Yield every node, those of a text's beginning first."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if node.child_count:
+            waiting.extend(reversed(node.children))
+
+
+def _doubt(node: Node, source: bytes) -> Doubt | None:
+    kind = node.type
+    plain = kind in _PLAIN and not node.is_missing
+    if plain and kind in {"string", "expansion"}:
+        # `$"…"` is translated; `${x…}` with anything but a name can do more than give a value.
+        text = source[slice(*node.byte_range)]
+        plain = text[:1] == b'"' if kind == "string" else node.child_count == 3
+    if plain:
+        return None
+    kind = "ERROR" if node.is_missing else kind
+    reason = _REASONS.get(kind, "it has a form that is not plain")
+    return Doubt(reason, Span(node.start_byte, node.end_byte))
+
+
+def _command(node: Node, source: bytes) -> Command:
+    words = tuple(_word(child, source) for child in node.children if child.type not in _NO_WORDS)
+    ends = [child for child in node.children if child.type not in _NO_WORDS] or [node]
+    return Command(words, Span(ends[0].start_byte, ends[-1].end_byte))
+
+
+def _word(node: Node, source: bytes) -> Word:
+    text = source[slice(*node.byte_range)]
+    match node.type:
+        case "command_name" if node.child_count:
+            return _word(node.children[0], source)
+        case "raw_string":
+            return Word(to_text(text[1:-1]))
+        case "ansi_c_string":
+            return Word(to_text(text[2:-1]), is_open=True)
+        case "string":
+            return _quoted(node, source)
+        case "concatenation":
+            parts = [_word(child, source) for child in node.children]
+            joined = "".join(part.text for part in parts)
+            # A brace expression falls apart into words of which none is open by itself.
+            is_open = any(part.is_open for part in parts) and joined != "{}"
+            return Word(joined, is_open)
+        case kind if kind in _OPEN_WORDS:
+            return Word(to_text(text), is_open=True)
+        case _:
+            return _unquoted(text)
+
+
+def _quoted(node: Node, source: bytes) -> Word:
+    """Return a word in double quotes: its backslashes taken away where the shell does."""
+    # The grammar leaves blanks between its parts out, so the text is taken whole.
+    text = source[node.start_byte : node.end_byte]
+    text = text[text.index(b'"') + 1 :].removesuffix(b'"')
+    is_open = any(child.type in _OPEN_WORDS for child in node.children)
+    kept: list[bytes] = []
+    at = 0
+    while (found := text.find(b"\\", at)) >= 0 and found + 1 < len(text):
+        escaped = text[found + 1 : found + 2]
+        kept.append(text[at:found])
+        if escaped != b"\n":
+            kept.append(escaped if escaped in b'$`"\\' else b"\\" + escaped)
+        at = found + 2
+    return Word(to_text(b"".join([*kept, text[at:]])), is_open)
+
+
+def _unquoted(text: bytes) -> Word:
+    """Return a word without quotes: its backslashes taken away, its patterns noticed."""
+    if b"\\" not in text:
+        is_open = any(sign in text for sign in (b"*", b"?", b"[", b"{", b"}", b"~"))
+        return Word(to_text(text), is_open and text != b"{}")
+    kept = bytearray()
+    is_open, at = False, 0
+    while at < len(text):
+        if text[at : at + 1] == b"\\":
+            if text[at + 1 : at + 2] != b"\n":
+                kept += text[at + 1 : at + 2]
+            at += 2
+            continue
+        is_open |= text[at : at + 1] in (b"*", b"?", b"[", b"{", b"}", b"~")
+        kept += text[at : at + 1]
+        at += 1
+    return Word(to_text(bytes(kept)), is_open)
+
+
+def _reader_of(node: Node, source: bytes) -> str:
+    """Return the name of the program that reads a here-document or here-string."""
+    around = node.parent
+    while around is not None and around.type not in {"redirected_statement", "command"}:
+        around = around.parent
+    if around is not None and around.type == "redirected_statement":
+        around = next((child for child in around.children if child.type == "command"), None)
+    return _command(around, source).name if around is not None else ""

@@ -1,0 +1,190 @@
+"""What a command is read as: all that it may run, and whether that is proven to be all.
+
+Two readers look at it. What the grammar finds anywhere is what `deny` and `ask` look at. What
+`allow` looks at is proven only if the strict reader takes the command and both read the very same
+words: a mistake of one alone opens nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from deepd.policy import grammar
+from deepd.policy.proven import Simple, check_words, read_simple
+from deepd.policy.shell import (
+    SHELLS,
+    Command,
+    Doubt,
+    Redirection,
+    Span,
+    UnprovenError,
+    Word,
+    is_too_much,
+    to_bytes,
+)
+from deepd.policy.wrapper import Inner, unwrap
+
+MAX_DEPTH = 6
+"""Of commands inside of commands: `sudo env sh -c '…'` is three."""
+MAX_READ = 64
+"""Of texts inside of a command that are read as commands themselves."""
+MAX_COMMANDS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One command, read."""
+
+    texts: tuple[str, ...]
+    """The whole command, and the texts in it that run as commands."""
+    commands: tuple[Command, ...]
+    """All simple commands that were found anywhere, those inside of wrappers too."""
+    proven: tuple[Command, ...]
+    """Those that must be allowed, all of them; empty where not all is proven."""
+    redirections: tuple[Redirection, ...] = ()
+    moves: bool = False
+    doubt: Doubt | None = None
+    """Why it is not proven."""
+    hidden: bool = False
+    """Some of what it runs cannot be seen, so that no rule can exclude it."""
+
+
+@lru_cache(maxsize=256)
+def read_command(text: str) -> Reading:
+    """Return the reading of a text that a shell would run."""
+    source = to_bytes(text)
+    whole = Span(0, len(source))
+    if is_too_much(source):
+        doubt = Doubt("it is too long to be read", whole)
+        return Reading((text,), (), (), doubt=doubt, hidden=True)
+    found = grammar.parse(source)
+    search = _Search()
+    search.read(text, found, whole, 0)
+    try:
+        simple = _agreed(read_simple(text), found)
+        proven = _proven(simple.commands)
+    except UnprovenError as error:
+        return search.reading(text, _whole_form(error.doubt, found))
+    return Reading(
+        (text, *search.texts),
+        tuple(search.commands),
+        proven,
+        simple.redirections,
+        simple.moves,
+    )
+
+
+def read_words(argv: tuple[str, ...]) -> Reading:
+    """Return the reading of words that run as they are, without a shell."""
+    text = " ".join(argv)
+    command = Command(tuple(map(Word, argv)), Span(0, len(to_bytes(text))))
+    search = _Search()
+    search.add(command, 0)
+    try:
+        _refuse_strange_name(command)
+        proven = _proven((command,), by_shell=False)
+    except UnprovenError as error:
+        return search.reading(text, error.doubt)
+    return Reading((text, *search.texts), tuple(search.commands), proven)
+
+
+class _Search:
+    """Collects every command, inside of wrappers and of texts for other shells too."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+        self.texts: list[str] = []
+        self.hidden = False
+
+    def read(self, text: str, found: grammar.Found, place: Span, depth: int) -> None:
+        """Add what the grammar found in a text; of an inner text all stands at its place."""
+        for command in found.commands:
+            self.add(command if depth == 0 else replace(command, span=place, is_inner=True), depth)
+        for name, given in found.inputs:
+            if name in SHELLS:
+                self._read_inner(given, place, depth)
+        if depth:
+            self.texts.append(text)
+        self.hidden |= bool(found.doubts)
+
+    def add(self, command: Command, depth: int) -> None:
+        """Add a command and all that it runs."""
+        if len(self.commands) >= MAX_COMMANDS or depth > MAX_DEPTH:
+            self.hidden = True
+            return
+        self.commands.append(command)
+        inner = unwrap(command.words)
+        self.hidden |= inner.hidden
+        for words in inner.commands:
+            self.add(Command(words, command.span, is_inner=True), depth + 1)
+        for text in inner.texts:
+            self._read_inner(text, command.span, depth)
+
+    def reading(self, text: str, doubt: Doubt) -> Reading:
+        """Return the reading of what is not proven."""
+        return Reading((text, *self.texts), tuple(self.commands), (), doubt=doubt, hidden=True)
+
+    def _read_inner(self, text: str, place: Span, depth: int) -> None:
+        source = to_bytes(text)
+        if depth >= MAX_DEPTH or len(self.texts) >= MAX_READ or is_too_much(source):
+            self.hidden = True
+            return
+        self.read(text, grammar.parse(source), place, depth + 1)
+
+
+def _agreed(simple: Simple, found: grammar.Found) -> Simple:
+    """Return what the strict reader read, if the grammar reads the same."""
+    if found.doubts:
+        doubt = found.doubts[0]
+        raise UnprovenError(doubt.reason, doubt.span.start, doubt.span.end)
+    one = [command.words for command in simple.commands]
+    other = [command.words for command in found.commands]
+    if one != other or len(simple.redirections) > found.redirections:
+        first = next(
+            (a for a, b in zip(simple.commands, other, strict=False) if a.words != b), None
+        )
+        span = first.span if first else simple.commands[0].span
+        raise UnprovenError("it can be read in two ways", span.start, span.end)
+    return simple
+
+
+def _whole_form(doubt: Doubt, found: grammar.Found) -> Doubt:
+    """Return a doubt with all of the form that begins where it is, as the grammar sees it."""
+    ends = [other.span.end for other in found.doubts if other.span.start == doubt.span.start]
+    return replace(doubt, span=Span(doubt.span.start, max([doubt.span.end, *ends])))
+
+
+def _proven(commands: tuple[Command, ...], *, by_shell: bool = True) -> tuple[Command, ...]:
+    """Return the commands and what their wrappers run; all of them must be allowed."""
+    found: list[Command] = []
+    waiting = [(command, 0) for command in reversed(commands)]
+    while waiting:
+        command, depth = waiting.pop()
+        found.append(command)
+        inner = unwrap(command.words)
+        if inner.hidden or inner.texts or depth > MAX_DEPTH:
+            reason = inner.reason or f"`{command.name}` runs a text as a command"
+            raise UnprovenError(reason, command.span.start, command.span.end)
+        waiting += [(_inner(words, command, inner), depth + 1) for words in inner.commands]
+    if by_shell:
+        for command in found:
+            check_words(command)
+    return tuple(found)
+
+
+def _inner(words: tuple[Word, ...], outer: Command, inner: Inner) -> Command:
+    if not words or words[0].is_open:
+        reason = inner.reason or f"what `{outer.name}` runs comes from an expansion"
+        raise UnprovenError(reason, outer.span.start, outer.span.end)
+    return Command(words, outer.span, is_inner=True)
+
+
+def _refuse_strange_name(command: Command) -> None:
+    name = command.name
+    if not (name.isascii() and name.isprintable()):
+        raise UnprovenError("what it runs has an unusual name", *_ends(command.span))
+
+
+def _ends(span: Span) -> tuple[int, int]:
+    return span.start, span.end

@@ -1,0 +1,1 @@
+"""Observed and wanted to a plan, and a plan to engine calls."""

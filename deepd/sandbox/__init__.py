@@ -1,0 +1,1 @@
+"""One sandbox over its guest: commands, jobs and files."""

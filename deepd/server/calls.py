@@ -1,0 +1,181 @@
+"""Routes for calls: any tool, a command, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from deepd.errors import NotFoundError, TooLargeError
+from deepd.model.call import OPEN, Call
+from deepd.model.ids import SessionName, parse_session_name
+from deepd.server.endpoint import Endpoint
+from deepd.server.outcome import follow
+from deepd.server.reply import Whole, empty_reply, json_reply, lines_reply, location
+from deepd.server.request import (
+    caller_of,
+    given_up_when_gone,
+    peer_of,
+    query_flag,
+    query_number,
+    query_seconds,
+    query_text,
+    read_bytes,
+    read_model,
+    refuse_agents,
+    wants_no_wait,
+)
+from deepd.server.services import Services
+from deepd.server.submit import submit_call
+from deepd.wire.encode import chunk_line
+from deepd.wire.models import CancelRequest, PtySize, SubmitCall
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+_ONE = "/v1/calls/{call}"
+_ID_LENGTH = 32
+_LONGEST_WAIT = 3600.0
+
+
+class CallRoutes:
+    """Calls by id, and the form that takes any tool."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._calls = services.calls
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the table's lines."""
+        return [
+            Endpoint(
+                "POST",
+                "/v1/sessions/{session}/calls",
+                self.submit,
+                "Make any call; waits for its end unless Prefer: respond-async",
+                body=SubmitCall,
+                reply=Call,
+            ),
+            Endpoint(
+                "GET",
+                "/v1/calls",
+                self.all,
+                "Calls, newest first",
+                query=("session", "open", "limit"),
+            ),
+            Endpoint("GET", _ONE, self.one, "One call", reply=Call, query=("wait",)),
+            Endpoint(
+                "GET",
+                f"{_ONE}/output",
+                self.output,
+                "What it printed, as NDJSON; follow=1 until it ends",
+                query=("after", "follow"),
+            ),
+            Endpoint(
+                "GET",
+                f"{_ONE}/body",
+                self.body,
+                "What came as the body of an open call, for the person who decides",
+                operator_only=True,
+            ),
+            Endpoint(
+                "POST", f"{_ONE}/cancel", self.cancel, "End it", body=CancelRequest, reply=Call
+            ),
+            Endpoint(
+                "POST", f"{_ONE}/stdin", self.stdin, "Write to its stdin: raw bytes", query=("eof",)
+            ),
+            Endpoint("POST", f"{_ONE}/resize", self.resize, "Its pty's size", body=PtySize),
+        ]
+
+    async def submit(self, request: Request) -> ASGIApp:
+        wanted = await read_model(request, SubmitCall, self._services.limits)
+        call = await submit_call(self._services, request, wanted.tool, wanted.args, options=wanted)
+        if call.state in OPEN:
+            if wanted.background or wants_no_wait(request):
+                return json_reply(call, 202, location(f"/v1/calls/{call.id}"))
+            with given_up_when_gone(request):
+                call = await self._calls.wait(call.id)
+        return json_reply(call)
+
+    async def all(self, request: Request) -> ASGIApp:
+        session = self._session(request)
+        calls = self._calls.list(
+            session,
+            open_only=query_flag(request, "open"),
+            limit=query_number(request, "limit", 100, highest=10_000),
+        )
+        return json_reply({"calls": calls})
+
+    async def one(self, request: Request) -> ASGIApp:
+        call = self._call(request)
+        seconds = query_seconds(request, "wait", _LONGEST_WAIT)
+        if seconds and call.state in OPEN:
+            with given_up_when_gone(request):
+                call = await self._wait(call, seconds)
+        return json_reply(call)
+
+    async def output(self, request: Request) -> ASGIApp:
+        call = self._call(request)
+        after = query_number(request, "after", 0)
+        if query_flag(request, "follow"):
+            every = self._services.limits.held_line
+            return lines_reply(follow(self._calls, call, after=after, held_line=every))
+        return lines_reply(self._kept(call, after))
+
+    async def body(self, request: Request) -> ASGIApp:
+        call = self._call(request)
+        if call.body_size > self._services.limits.in_memory:
+            raise TooLargeError(
+                f"the body has {call.body_size} bytes, too many to be shown",
+                next_step="compare its sha256 with the file that it is said to be",
+            )
+        return Whole(self._calls.asked_body(call), "application/octet-stream")
+
+    async def cancel(self, request: Request) -> ASGIApp:
+        call = self._call(request)
+        wanted = await read_model(request, CancelRequest, self._services.limits)
+        await self._calls.cancel(call.id, caller_of(request), wanted.reason)
+        return json_reply(self._calls.get(call.id))
+
+    async def stdin(self, request: Request) -> ASGIApp:
+        call = self._call(request)
+        limits = self._services.limits
+        data = await read_bytes(request, limits.in_memory, limits.body_seconds)
+        with given_up_when_gone(request):
+            await self._calls.stdin(call.id, data, eof=query_flag(request, "eof"))
+        return empty_reply()
+
+    async def resize(self, request: Request) -> ASGIApp:
+        call = self._call(request)
+        size = await read_model(request, PtySize, self._services.limits)
+        await self._calls.resize(call.id, size.rows, size.cols)
+        return empty_reply()
+
+    def _call(self, request: Request) -> Call:
+        return call_of(self._services, request)
+
+    def _session(self, request: Request) -> SessionName | None:
+        """Return which session's calls are asked for; agents name theirs."""
+        name = query_text(request, "session", "")
+        if name:
+            return parse_session_name(name)
+        refuse_agents(request)
+        return None
+
+    async def _wait(self, call: Call, seconds: float) -> Call:
+        try:
+            return await self._calls.wait(call.id, timeout=seconds)
+        except TimeoutError:
+            return self._calls.get(call.id)
+
+    async def _kept(self, call: Call, after: int) -> AsyncIterator[dict[str, Any]]:
+        async for chunk in self._calls.output(call.id, after=after):
+            yield chunk_line(chunk)
+
+
+def call_of(services: Services, request: Request) -> Call:
+    """Return the call that the path names; agents know theirs by its whole id."""
+    call_id = request.path_params["call"]
+    if peer_of(request).role != "operator" and len(call_id) != _ID_LENGTH:
+        raise NotFoundError(f"no call {call_id[:80]}", next_step="use the call's whole id")
+    return services.calls.get(call_id)

@@ -1,0 +1,74 @@
+"""Route for commands: the whole result, the output as it comes, or where to come back to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from deepd.model.call import OPEN, Call
+from deepd.server.endpoint import Endpoint
+from deepd.server.outcome import Output, error_of, follow
+from deepd.server.reply import NDJSON, json_reply, lines_reply, location, problem_reply
+from deepd.server.request import accepts, given_up_when_gone, read_model, wants_no_wait
+from deepd.server.services import Services
+from deepd.server.submit import submit_call
+from deepd.wire.models import ExecRequest
+from deepd.wire.octets import pack
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+
+class ExecuteRoutes:
+    """Commands."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the table's lines."""
+        return [
+            Endpoint(
+                "POST",
+                "/v1/sessions/{session}/exec",
+                self.execute,
+                "Run a command; with Accept: application/x-ndjson its output as it comes",
+                body=ExecRequest,
+            )
+        ]
+
+    async def execute(self, request: Request) -> ASGIApp:
+        wanted = await read_model(request, ExecRequest, self._services.limits)
+        call = await submit_call(
+            self._services, request, "execute", wanted.arguments(), options=wanted
+        )
+        if accepts(request, NDJSON):
+            return lines_reply(self._lines(call))
+        if call.state in OPEN:
+            if wanted.background or wants_no_wait(request):
+                return json_reply({"call": call}, 202, location(f"/v1/calls/{call.id}"))
+            with given_up_when_gone(request):
+                call = await self._services.calls.wait(call.id)
+        return await self._whole(call)
+
+    async def _whole(self, call: Call) -> ASGIApp:
+        output = await Output.of(self._services.calls, call)
+        both = output.both()
+        if (error := error_of(call, both)) is not None:
+            return problem_reply(error, extra={"call": call.id, "rule": call.rule})
+        return json_reply(
+            {
+                "call": call,
+                "stdout": pack(output.stream(1)),
+                "stderr": pack(output.stream(2)),
+                "output": pack(both),
+            }
+        )
+
+    async def _lines(self, call: Call) -> AsyncIterator[dict[str, Any]]:
+        first: dict[str, Any] = {"kind": "call", "call": call}
+        yield first
+        every = self._services.limits.held_line
+        async for line in follow(self._services.calls, call, held_line=every, paces=True):
+            yield line

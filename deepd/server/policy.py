@@ -1,0 +1,54 @@
+"""Routes for the policy: what it would say to a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deepd.errors import GoneError
+from deepd.model.ids import parse_profile_name, parse_session_name
+from deepd.server.endpoint import Endpoint
+from deepd.server.reply import json_reply
+from deepd.server.request import read_model
+from deepd.server.services import Policy, Services
+from deepd.wire.encode import fields_of
+from deepd.wire.models import ExplainRequest
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+
+class PolicyRoutes:
+    """Questions about decisions."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return the table's lines."""
+        return [
+            Endpoint(
+                "POST",
+                "/v1/policy/explain",
+                self.explain,
+                "What would be decided about a call, why, and the smallest edit that changes it",
+                operator_only=True,
+                body=ExplainRequest,
+            )
+        ]
+
+    async def explain(self, request: Request) -> ASGIApp:
+        wanted = await read_model(request, ExplainRequest, self._services.limits)
+        found = await self._policy().explain(
+            wanted.tool,
+            wanted.args,
+            profile=parse_profile_name(wanted.profile) if wanted.profile else None,
+            session=parse_session_name(wanted.session) if wanted.session else None,
+        )
+        edits = [{**fields_of(edit), "text": str(edit)} for edit in found.edits]
+        return json_reply({**fields_of(found), "edits": edits})
+
+    def _policy(self) -> Policy:
+        if self._services.policy is None:
+            raise GoneError("this daemon answers no questions about its policy")
+        return self._services.policy

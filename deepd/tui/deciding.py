@@ -1,0 +1,112 @@
+"""Deciding: how an answer to held calls is asked for, given and told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.app import App
+
+from deepd.tui import messages
+from deepd.tui.card import arguments, title
+from deepd.tui.dialogs.edit import Edit
+from deepd.tui.dialogs.many import Many
+from deepd.tui.dialogs.reason import Reason
+from deepd.tui.dialogs.scope import Scope
+from deepd.tui.screens.approvals import ApprovalsPage
+from deepd.tui.shown import one_line
+from deepd.tui.widgets.document import Line
+from deepd.tui.world import Json
+
+if TYPE_CHECKING:
+    from deepd.tui.errands import Errands
+    from deepd.tui.feed import Feed
+
+
+class Deciding(App[None]):
+    """The part of the app that answers approvals."""
+
+    errands: Errands
+    feed: Feed
+
+    def say(self, text: str, *, bad: bool = False) -> None:
+        """Tell the person something."""
+        raise NotImplementedError
+
+    def on_decide(self, message: messages.Decide) -> None:
+        """Answer, after the dialog that this answer needs."""
+        approvals = list(message.approvals)
+        match message.answer:
+            case "approve":
+                self._approve(approvals)
+            case "scope":
+                self._approve_and_remember(approvals[0])
+            case "edit":
+                self._approve_edited(approvals[0])
+            case "deny":
+                self._deny(approvals, stop=False)
+            case "stop":
+                self._deny(approvals, stop=True)
+
+    @work
+    async def on_read_file(self, message: messages.ReadFile) -> None:
+        """Read what a held call would change."""
+        current, body = await self.errands.file_of(message.approval)
+        for screen in self.screen_stack:
+            if isinstance(screen, ApprovalsPage):
+                screen.take_file(message.approval, current, body)
+
+    @work
+    async def _approve(self, approvals: Sequence[Json]) -> None:
+        if len(approvals) > 1 and not await self.push_screen_wait(
+            Many(f"approve these {len(approvals)} calls?", self._lines_of(approvals))
+        ):
+            return
+        for approval in approvals:
+            self._tell(approval, "approved", await self.errands.approve(approval))
+
+    @work
+    async def _approve_and_remember(self, approval: Json) -> None:
+        scopes = await self.errands.scopes(approval["profile"])
+
+        async def remember(what: Json) -> str:
+            return await self.errands.approve_and_remember(approval, what)
+
+        name = f"approve {approval['tool']} in {approval['session']}, and remember it"
+        if await self.push_screen_wait(Scope(name, list(arguments(approval)), scopes, remember)):
+            self._tell(approval, "approved", "")
+
+    @work
+    async def _approve_edited(self, approval: Json) -> None:
+        async def submit(args: Json) -> str:
+            return await self.errands.approve(approval, args)
+
+        name = f"edit {approval['tool']} in {approval['session']}"
+        if await self.push_screen_wait(Edit(name, approval["args"], submit)):
+            self._tell(approval, "approved as edited", "")
+
+    @work
+    async def _deny(self, approvals: Sequence[Json], *, stop: bool) -> None:
+        lines = [Line(one_line(f"{item['tool']}  {title(item)}")) for item in approvals]
+        callers = sorted({one_line(item.get("client") or "its caller") for item in approvals})
+        what = "deny" if len(approvals) == 1 else f"deny {len(approvals)} calls"
+        name = f"{what}, and end all calls of {', '.join(callers)}" if stop else what
+        reason = await self.push_screen_wait(Reason(name, lines))
+        if reason is None:
+            return
+        for approval in approvals:
+            self._tell(approval, "denied", await self.errands.deny(approval, reason, stop=stop))
+
+    def _lines_of(self, approvals: Sequence[Json]) -> list[Line]:
+        page = next(item for item in self.screen_stack if isinstance(item, ApprovalsPage))
+        lines: list[Line] = []
+        for number, approval in enumerate(approvals):
+            name = f"{number + 1} of {len(approvals)}: {one_line(approval['tool'])}"
+            lines += [Line(name, rule=True), *page.lines_of(approval), Line("")]
+        return lines
+
+    def _tell(self, approval: Json, done: str, refused: str) -> None:
+        self.feed.wake()
+        what = f"{approval['tool']} in {approval['session']}"
+        self.say(f"{what}: {refused}" if refused else f"{done}: {what}", bad=bool(refused))

@@ -1,0 +1,166 @@
+"""Page: what the five screens share: the bars, the filter, and the world handed down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input
+
+from deepd.tui import messages
+from deepd.tui.shown import text_of
+from deepd.tui.widgets.bar import KeyBar, StatusBar, Tabs
+from deepd.tui.world import World
+
+READ_ONLY = "this dashboard only looks: it was started with --read-only"
+
+
+def bindings_of(page: type[Screen[None]]) -> list[Binding]:
+    """Return a screen's keys, its own before those that all have."""
+    own = [cls.__dict__.get("BINDINGS", ()) for cls in page.__mro__ if issubclass(cls, Page)]
+    return [binding for group in own for binding in group if isinstance(binding, Binding)]
+
+
+class Page(Screen[None]):
+    """One screen; the app sets `world` and `now`, and hears of what is wanted by messages."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012 - as Textual has it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only what has a text"),
+        Binding("y", "copy", "Copy", show=False, tooltip="Copy what is chosen"),
+        Binding("escape", "clear_filter", "Clear", show=False, tooltip="Show all again"),
+    ]
+    NUMBER = 0
+    """Which of the tabs it is."""
+
+    world: reactive[World] = reactive(World(), init=False)
+    now: reactive[float] = reactive(0.0, init=False)
+
+    read_only: reactive[bool] = reactive(False, init=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter_text = ""
+
+    def compose(self) -> ComposeResult:
+        """Stack the bars around the page's own part."""
+        yield StatusBar(id="status")
+        yield Tabs(id="tabs")
+        with Vertical(id="body"):
+            yield from self.body()
+        yield Input(placeholder="show only what has this text", id="filter", compact=True)
+        yield KeyBar(id="keys")
+
+    def body(self) -> Iterable[Widget]:
+        """Return what is between the bars."""
+        raise NotImplementedError
+
+    def show(self) -> None:
+        """Draw the world anew."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Draw what changes with the time alone."""
+
+    def copied(self) -> str:
+        """Return what `y` copies."""
+        return ""
+
+    def on_mount(self) -> None:
+        """Fill the bars."""
+        tabs = self.query_one(Tabs)
+        tabs.current = self.NUMBER
+        self.query_one(KeyBar).keys = [
+            (binding.key_display or binding.key, binding.description)
+            for binding in bindings_of(type(self))
+            if binding.show
+        ]
+        self.post_message(messages.PageReady())
+
+    def watch_world(self, world: World) -> None:
+        """Hand the world on."""
+        if self.is_mounted:
+            status = self.query_one("#status", StatusBar)
+            status.read_only, status.world = self.read_only, world
+            self.query_one(Tabs).pending = len(world.approvals)
+            self.show()
+
+    def watch_now(self, now: float) -> None:
+        """Let the clock go on."""
+        if self.is_mounted:
+            self.query_one("#status", StatusBar).now = now
+            self.tick()
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        field = self.query_one("#filter", Input)
+        field.add_class("-open")
+        field.focus()
+
+    def action_clear_filter(self) -> None:
+        """Show all again."""
+        field = self.query_one("#filter", Input)
+        field.value = ""
+        self._close_filter()
+        self.set_filter("")
+
+    def action_copy(self) -> None:
+        """Copy what is chosen."""
+        text = self.copied()
+        self.post_message(
+            messages.Copy(text) if text else messages.Refused("there is nothing to copy")
+        )
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter while it is typed."""
+        if event.input.id == "filter":
+            event.stop()
+            self.set_filter(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Leave the filter as it is."""
+        if event.input.id == "filter":
+            event.stop()
+            self._close_filter()
+
+    def set_filter(self, text: str) -> None:
+        """Show only what has this text."""
+        if text != self.filter_text:
+            self.filter_text = text
+            self.show()
+
+    def matches(self, *values: object) -> bool:
+        """Whether any of these has the text of the filter."""
+        wanted = self.filter_text.casefold()
+        return not wanted or any(wanted in text_of(value).casefold() for value in values)
+
+    def may_change(self) -> bool:
+        """Whether this dashboard may do more than look; else say why not."""
+        if not self.world.connected:
+            self.post_message(messages.Refused("the daemon is not connected: nothing was done"))
+            return False
+        if self.read_only:
+            self.post_message(messages.Refused(READ_ONLY))
+        return not self.read_only
+
+    def empty_text(self, text: str) -> str:
+        """Return what an empty list says: why, and what to do next."""
+        if not self.world.loaded:
+            trouble = self.world.trouble
+            return trouble.replace("; next: ", "\n") if trouble else "connecting to the daemon …"
+        if self.filter_text:
+            return "nothing has this text\nesc shows all again"
+        return text
+
+    def _close_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        if not field.value:
+            field.remove_class("-open")
+        main = next(iter(self.query("#body Listing")), None)
+        self.set_focus(main)

@@ -1,0 +1,1 @@
+"""The five screens: each one module and one style sheet."""

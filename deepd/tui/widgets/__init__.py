@@ -1,0 +1,1 @@
+"""Widgets that draw text themselves: none of them reads markup."""

@@ -1,0 +1,46 @@
+"""Painted: a scrolling widget that draws its lines from pieces of text in tones.
+
+Nothing here reads markup: a piece is text that went through `deepd.tui.shown`, and a tone is a
+word of ours. A control character that came this far all the same is drawn as `\\ufffd`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+TONES = ("quiet", "accent", "good", "warn", "bad", "bold", "title", "add", "remove", "found")
+"""Each is a component class `tone--…` in dashboard.tcss."""
+
+Piece = tuple[str, str]
+"""Text as it may be shown, and its tone; an empty tone is the widget's own look."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Painted(ScrollView):
+    """The base: `paint()` makes one line."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
+
+    def tone(self, name: str) -> Style:
+        """Return a tone's style, to be laid over the base."""
+        if not name:
+            return Style.null()
+        return self.get_component_rich_style(f"tone--{name}", partial=True)
+
+    def paint(self, pieces: Iterable[Piece], width: int, base: Style | None = None) -> Strip:
+        """Return one line of a width; what is longer than that is cropped."""
+        look = self.rich_style if base is None else self.rich_style + base
+        segments = [
+            Segment(_CONTROL.sub("\ufffd", text), look + self.tone(tone))
+            for text, tone in pieces
+            if text
+        ]
+        return Strip(segments).adjust_cell_length(width, look)

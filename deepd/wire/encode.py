@@ -1,0 +1,60 @@
+"""Values to JSON: dataclasses by their fields, without validating what is ours already."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Set as AbstractSet
+from pathlib import PurePath
+from typing import Any
+
+from deepd.model.call import Chunk
+from deepd.wire.octets import pack
+
+_FIELDS: dict[type, tuple[str, ...]] = {}
+
+
+def encode(value: Any) -> bytes:
+    """Return compact JSON; keys and names as in `deepd.model`."""
+    return _ENCODER.encode(value).encode("ascii")
+
+
+def encode_line(value: Any) -> bytes:
+    """Return one line of an NDJSON stream."""
+    return encode(value) + b"\n"
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """Return a dataclass's fields, one level deep; `encode` goes on from there."""
+    cls = type(value)
+    names = _FIELDS.get(cls)
+    if names is None:
+        names = _FIELDS[cls] = tuple(field.name for field in dataclasses.fields(cls))
+    return {name: getattr(value, name) for name in names}
+
+
+def chunk_line(chunk: Chunk) -> dict[str, Any]:
+    """Return a piece of output as a line of a stream."""
+    return {
+        "kind": "output",
+        "offset": chunk.offset,
+        "stream": chunk.stream,
+        **pack(chunk.data),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return fields_of(value)
+    match value:
+        case PurePath():
+            return str(value)
+        case bytes():
+            return pack(value)
+        case AbstractSet():
+            return sorted(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain, allow_nan=False)

@@ -1,0 +1,30 @@
+"""Bytes inside JSON: `{"text": …}` when they are UTF-8, `{"base64": …}` when they are not."""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping
+from typing import Any
+
+
+def pack(data: bytes) -> dict[str, str]:
+    """Return the JSON form of bytes; text stays readable for people with curl."""
+    try:
+        return {"text": data.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b2a_base64(data, newline=False).decode("ascii")}
+
+
+def unpack(packed: Mapping[str, Any]) -> bytes:
+    """Return the bytes of `pack`; raise `ValueError` when there are none in it."""
+    match packed:
+        case {"text": str(text)}:
+            return text.encode("utf-8", "surrogateescape")
+        case {"base64": str(text)}:
+            try:
+                return a2b_base64(text, strict_mode=True)
+            except Base64Error as error:
+                raise ValueError(f"not base64: {error}") from None
+        case _:
+            raise ValueError("neither text nor base64")

@@ -1,0 +1,23 @@
+"""What tests leave on the engine, found by their own instance's label and removed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from docker.errors import APIError
+
+from deepd.engine.labels import INSTANCE
+from tests.images import engine_api
+
+
+def find_leftovers(instance: str) -> list[str]:
+    """Return the ids of an instance's containers."""
+    rows = engine_api().containers(all=True, filters={"label": f"{INSTANCE}={instance}"})
+    return [row["Id"] for row in rows]
+
+
+def remove_leftovers(instance: str) -> None:
+    """Remove an instance's containers with their unnamed volumes."""
+    for container in find_leftovers(instance):
+        with suppress(APIError):
+            engine_api().remove_container(container, force=True, v=True)

@@ -1,0 +1,46 @@
+"""Back from what is shown to what it stands for: the other direction of `deepd.tui.shown`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from deepd.model.visible import from_visible
+from deepd.tui.shown import BLANK, TAB
+from deepd.tui.widgets.document import Line
+
+
+def from_lines(lines: Iterable[str]) -> str:
+    """Return the text of lines that `many_lines` made."""
+    return from_visible("\n".join(lines).replace(TAB, "\t").replace(BLANK, " "))
+
+
+def from_line(line: str) -> str:
+    """Return the text that `one_line` was given."""
+    return from_visible(line.replace(BLANK, " "), one_line=True)
+
+
+def side(lines: Sequence[Line], sign: str) -> str:
+    """Return the text before (`-`) or after (`+`) a change that is shown whole."""
+    pieces = [""]
+    is_ours = False
+    for line in lines:
+        if line.gutter == "\\":
+            if is_ours:
+                pieces[-1] = pieces[-1].removesuffix("\n")
+            continue
+        is_ours = line.gutter in {sign, " "}
+        if is_ours:
+            pieces.append(from_lines([line.text]) + "\n")
+    return "".join(pieces)
+
+
+def rows_of(screen: Sequence[str], *, left: int, gutter: int = 2) -> list[str]:
+    """Return a document's lines from the rows of a screen, those that wrap put together."""
+    lines: list[str] = []
+    for row in screen:
+        cells = row[left:]
+        if cells.startswith("↪ "):
+            lines[-1] += cells[gutter:]
+        else:
+            lines.append(cells[gutter:])
+    return lines

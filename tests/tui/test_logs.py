@@ -1,0 +1,195 @@
+"""The logs, events and profiles screens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepd.tui.dialogs.details import Details
+from deepd.tui.widgets.listing import Listing
+from deepd.tui.widgets.log_view import MOST_ROWS, LogView
+from deepd.tui.world import Json
+from tests.tui.world import Desk, House, dashboard
+
+FREE = 'interrupt_on = ["write_file"]\nsessions = ["main", "side"]\n'
+
+
+@pytest.fixture
+async def free(house: House) -> House:
+    """A house whose commands run at once, with a second session."""
+    house.profile(text=FREE)
+    await house.operator.reload()
+    await house.ready("side")
+    return house
+
+
+def rows(desk: Desk) -> list[str]:
+    return [row.line["text"] for row in desk.app.screen.query_one(LogView)._rows if row.is_first]
+
+
+async def logs(desk: Desk, text: str) -> None:
+    await desk.press("3")
+    await desk.until(lambda: text in rows(desk))
+
+
+async def test_kept_lines_come_first_and_new_ones_follow(free: House) -> None:
+    await free.operator.exec("main", "echo before")
+    async with dashboard(free) as desk:
+        await logs(desk, "before")
+        await free.operator.exec("main", "echo now; echo bad >&2")
+        await desk.until(lambda: {"now", "bad"} <= set(rows(desk)))
+        assert rows(desk).count("before") == rows(desk).count("now") == 1
+
+
+async def test_f_stays_and_follows_again(free: House) -> None:
+    await free.operator.exec("main", "seq 200")
+    async with dashboard(free) as desk:
+        await logs(desk, "200")
+        view = desk.app.screen.query_one(LogView)
+        await desk.press("f")
+        await desk.sees("stays here")
+        await desk.press("home")
+        await free.operator.exec("main", "echo new")
+        await desk.until(lambda: "new" in rows(desk))
+        assert view.scroll_offset.y == 0
+        await desk.press("f")
+        await desk.until(lambda: view.scroll_offset.y == view.max_scroll_y)
+
+
+async def test_the_search_runs_in_the_daemon_and_n_goes_through_what_it_found(free: House) -> None:
+    await free.operator.exec("main", "seq 300")
+    async with dashboard(free) as desk:
+        await logs(desk, "300")
+        await desk.press("slash", *"re:^1.7$", "enter")
+        await desk.sees("found: re:^1.7$")
+        await desk.until(lambda: rows(desk) == [f"1{digit}7" for digit in range(10)])
+        view = desk.app.screen.query_one(LogView)
+        await desk.press("n", "n")
+        assert view.chosen == "117"
+        await desk.press("N")
+        assert view.chosen == "107"
+        await desk.press("y")
+        assert desk.app.clipboard == "107"
+        await desk.press("escape")
+        await desk.until(lambda: "300" in rows(desk))
+
+
+async def test_w_wraps_long_lines_or_not_and_t_shows_times_or_not(free: House) -> None:
+    await free.operator.exec("main", "printf 'x%.0s' $(seq 500)")
+    async with dashboard(free) as desk:
+        await logs(desk, "x" * 500)
+        assert desk.screen().count("x") >= 500
+        await desk.press("w")
+        assert 0 < desk.screen().count("x") < 150
+        await desk.press("w")
+        view = desk.app.screen.query_one(LogView)
+        assert view.times
+        before = desk.screen().count(":")
+        await desk.press("t")
+        assert desk.screen().count(":") < before
+
+
+async def test_space_follows_several_sessions_and_enter_only_one(free: House) -> None:
+    await free.operator.exec("main", "echo in-main")
+    await free.operator.exec("side", "echo in-side")
+    async with dashboard(free) as desk:
+        await logs(desk, "in-main")
+        assert "in-side" not in rows(desk)
+        await desk.press("down", "space")
+        await desk.until(lambda: {"in-main", "in-side"} <= set(rows(desk)))
+        await desk.sees("main, side")
+        await desk.press("enter")
+        await desk.until(lambda: "in-side" in rows(desk) and "in-main" not in rows(desk))
+
+
+async def test_ctrl_s_writes_all_that_is_kept_and_nothing_a_terminal_obeys(
+    free: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    await free.operator.exec("main", "seq 30000; printf '\\033[31mred\\n'")
+    async with dashboard(free) as desk:
+        await logs(desk, "30000")
+        await desk.press("ctrl+s")
+        await desk.until(lambda: "written to" in desk.said())
+    (path,) = tmp_path.glob("deepd-main-*.log")
+    lines = path.read_text().split("\n")
+    assert [line for line in lines if line.isdecimal()] == [str(n) for n in range(1, 30001)]
+    assert "\\u{1b}[31mred" in lines
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_after_a_restart_of_the_daemon_no_line_is_there_twice(free: House) -> None:
+    await free.operator.exec("main", "echo once")
+    async with dashboard(free) as desk:
+        await logs(desk, "once")
+        await free.stop(keep=True)
+        await desk.sees("DISCONNECTED")
+        await free.start()
+        await free.ready()
+        await free.operator.exec("main", "echo twice")
+        await desk.until(lambda: "twice" in rows(desk))
+        assert rows(desk).count("once") == 1
+
+
+async def test_the_window_is_bounded_and_keeps_the_newest(free: House) -> None:
+    async with dashboard(free) as desk:
+        await desk.press("3")
+        await desk.sees("following")
+        view = desk.app.screen.query_one(LogView)
+        lines = [_line(str(number)) for number in range(MOST_ROWS + 500)]
+        view.extend([("main", line) for line in lines])
+        assert len(view._rows) == MOST_ROWS
+        assert view._rows[-1].line["text"] == str(MOST_ROWS + 499)
+
+
+async def test_events_are_shown_once_each_and_enter_shows_all_of_one(house: House) -> None:
+    async with dashboard(house) as desk:
+        await desk.press("4")
+        await desk.sees("sandbox ready")
+        await house.hold("echo held")
+        await desk.sees("approval asked")
+        keys = desk.app.screen.query_one(Listing).keys
+        assert len(keys) == len(set(keys))
+        await desk.press("end", "enter")
+        await desk.until(lambda: isinstance(desk.app.screen, Details))
+        await desk.sees("fingerprint")
+        await desk.press("escape", "slash", *"sandbox ready", "enter")
+        await desk.press("escape", "slash", *"sandbox_ready", "enter")
+        assert len(desk.app.screen.query_one(Listing).keys) == 1
+
+
+async def test_a_broken_file_is_shown_with_its_caret_while_the_last_good_one_counts(
+    house: House,
+) -> None:
+    async with dashboard(house) as desk:
+        await desk.press("5")
+        await desk.sees("ready")
+        house.profile(text="idle_timout = '15m'\n")
+        await desk.press("R")
+        await desk.sees("STALE")
+        await desk.sees("did you mean `idle_timeout`?")
+        assert "^^^^" in desk.screen()
+        assert "last good version is in force" in desk.screen()
+        await desk.press("y")
+        assert desk.app.clipboard.endswith("strict.toml:3:1")
+
+
+async def test_p_shows_what_a_reload_would_do_and_why(house: House) -> None:
+    async with dashboard(house) as desk:
+        await desk.press("5")
+        await desk.sees("ready")
+        await desk.press("p")
+        await desk.sees("plan: what a reload would do")
+
+
+async def test_capital_e_says_so_where_there_is_no_terminal(house: House) -> None:
+    async with dashboard(house) as desk:
+        await desk.press("5")
+        await desk.sees("ready")
+        await desk.press("E")
+        await desk.until(lambda: "no terminal to give away" in desk.said())
+
+
+def _line(text: str) -> Json:
+    return {"at": 0.0, "kind": "output", "stream": 1, "text": text, "call": "", "number": 1}
