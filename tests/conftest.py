@@ -9,6 +9,10 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("deepd", deadline=None, print_blob=True)
+settings.load_profile("deepd")  # how long an example may take is no obligation of these tests
 
 REQUIRE = "DEEPD_TEST_REQUIRE_DOCKER"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,7 +229,7 @@ class SessionService:
             )
         return await self._engine.stats(sandbox.id)
 
-    def plan(self) -> list[PlannedLine]:
+    def plan(self) -> Sequence[PlannedLine]:
         """Return what a reload and the next look would do, each with its cause; nothing changes."""
         return planned(self._books, self._desk, self.reconciler)
 

@@ -31,7 +31,9 @@ GROWTH = 32 << 20
 BOMB = "import os\nwhile True:\n try: os.fork()\n except OSError: pass"
 TREES = {
     "setsid": "setsid sleep 7001 & setsid setsid sleep 7002 & sleep 7003",
-    "double fork": "(sh -c 'sleep 7004 & sleep 7005 &' &); (setsid sh -c 'sleep 7006 &' &); wait",
+    "double fork": (
+        "(sh -c 'sleep 7004 & sleep 7005 &' &); (setsid sh -c 'sleep 7006 &' &); sleep 7015"
+    ),
     "env -i": "env -i /bin/sh -c 'setsid /bin/sleep 7007 & exec /bin/sleep 7008'",
     "trap": (
         "trap '' TERM INT HUP; sh -c \"trap '' TERM; sleep 7009\" & while :; do sleep 7010; done"
@@ -39,7 +41,7 @@ TREES = {
     "new names": "cp /bin/sleep s; (exec -a init ./s 7011) & (exec -a '[kworker]' ./s 7012) & wait",
     "stopped": "sleep 7013 & kill -STOP $!; setsid sh -c 'kill -STOP $$' & wait",
     "shell bomb": "b() { b | b & }; b; sleep 7014",
-    "fork bomb": f'exec setsid python3 -c "{BOMB}"',
+    "fork bomb": f'exec setsid -w python3 -c "{BOMB}"',
 }
 
 

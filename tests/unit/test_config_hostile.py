@@ -126,7 +126,7 @@ def test_a_file_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_answered(data: bytes) -> None:
     read(data)
 
@@ -172,12 +172,12 @@ TREES = st.recursive(
 
 
 @given(st.dictionaries(KEYS, TREES, max_size=6))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_values_under_any_keys_are_answered(tree: dict[str, Any]) -> None:
     read(tomli_w.dumps(tree))
 
 
 @given(st.sampled_from(TABLES), st.dictionaries(KEYS, TREES, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_values_in_the_known_tables_are_answered(table: str, tree: dict[str, Any]) -> None:
     read(tomli_w.dumps({"image": "a", table: tree}))

@@ -135,7 +135,7 @@ def depth(value: Any) -> int:
 
 
 @given(documents())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_each_place_reads_as_the_value_that_is_there(text: str) -> None:
     assume(depth(tomllib.loads(text)) <= MAX_DEPTH)
     check(text)
@@ -150,7 +150,7 @@ TREES = st.recursive(
 
 
 @given(st.dictionaries(NAMES, TREES, max_size=4).filter(lambda tree: depth(tree) <= MAX_DEPTH))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_a_writer_of_toml_writes_is_found_again(tree: dict[str, Any]) -> None:
     check(tomli_w.dumps(tree))
 
@@ -190,7 +190,7 @@ TOKENS = st.sampled_from(
 
 
 @given(st.lists(TOKENS, max_size=25).map("".join))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_the_scan_refuses_no_toml_but_what_is_too_large(text: str) -> None:
     try:
         scan(text)

@@ -78,7 +78,7 @@ def test_a_bad_pattern_says_what_is_wrong(pattern: str) -> None:
 
 
 @given(st.text("ab\n", max_size=40), st.sampled_from(["a", "ab", "^a", "b$", "a*b", "^$", "[^a]"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_it_agrees_with_matching_line_by_line(text: str, pattern: str) -> None:
     lines = text.split("\n")
     if lines[-1] == "":

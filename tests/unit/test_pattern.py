@@ -121,13 +121,13 @@ names = st.text("ab.", min_size=1, max_size=4)
 
 
 @given(st.lists(parts, min_size=1, max_size=4), st.lists(names, min_size=1, max_size=4))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 def test_the_expression_agrees_with_a_plain_matcher(wild: list[str], path: list[str]) -> None:
     assert match("/".join(wild), "/".join(path)) == plain(wild, path)
 
 
 @given(st.text("ab[]!^-*?./\\(){}|+$é\n", min_size=1, max_size=12), st.text(max_size=8))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_text_is_a_pattern_that_compiles(pattern: str, path: str) -> None:
     rest = split_glob(pattern).rest
     if rest:

@@ -51,7 +51,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
     st.integers(1, 3000),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 async def test_what_tarfile_writes_is_read_back(
     files: list[tuple[str, bytes]], format_: int, piece: int
 ) -> None:
