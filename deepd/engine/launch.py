@@ -17,9 +17,14 @@ from deepd.model.sandbox import SandboxSpec
 
 _OPEN_FILES = 65536
 _MONITOR = (
-    '"$@" 3>&- <&0 & echo "{\\"child-pid\\": $!}" >&3; wait "$!"; echo "{\\"exit-code\\": $?}" >&3'
+    'exec 4<&0; "$@" <&4 3>&- 4<&- & echo "{\\"child-pid\\": $!}" >&3; wait "$!"; '
+    'echo "{\\"exit-code\\": $?}" >&3'
 )
-"""For the shell: what bubblewrap's monitor says of its guest, of one that has no monitor."""
+"""For the shell: what bubblewrap's monitor says of its guest, of one that has no monitor.
+
+A shell gives what it starts in the background an empty stdin, some of them before `<&0` is looked
+at: so the pipe has another number by then.
+"""
 
 
 def render_plain(guest: Path, spec: SandboxSpec, work_dir: Path) -> list[str]:

@@ -1,0 +1,69 @@
+"""A local sandbox without isolation: a plain process whose pipes outlive who started it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from deepd.engine.local import LocalEngine
+from deepd.guest.connection import Guest
+from deepd.guest.requests import Execute
+from deepd.model.ids import ProfileName, SessionName
+from deepd.model.profile import Limits, Local, Security
+from deepd.model.sandbox import SandboxSpec
+from deepd.sandbox.sandbox import Sandbox
+
+
+def spec(workspace: Path) -> SandboxSpec:
+    return SandboxSpec(
+        instance="0123abcd",
+        session=SessionName("main"),
+        warm_id="",
+        profile=ProfileName("p"),
+        spec_hash="hash",
+        generation=1,
+        image="host",
+        work_dir="/workspace",
+        workspace=workspace,
+        volumes=(),
+        user="workspace",
+        shell="auto",
+        limits=replace(Limits(), pids=4096),
+        security=Security(),
+        engine="local",
+        local=Local(isolation="none"),
+    )
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder that an ordinary user can go through, as the sandbox's user must."""
+    with TemporaryDirectory(prefix="deepd-plain-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+async def test_a_plain_sandbox_answers_also_the_next_engine_over_its_folder(home: Path) -> None:
+    workspace = home / "workspace"
+    workspace.mkdir()
+    if os.geteuid() == 0:
+        os.chown(workspace, 1000, 1000)
+    first = LocalEngine("0123abcd", home / "boxes")
+    container = await first.create(spec(workspace))
+    await first.start(container)
+    await first.aclose()
+    second = LocalEngine("0123abcd", home / "boxes")
+    try:
+        guest = await Guest.connect(await second.open(container))
+        sandbox = Sandbox(guest, work_dir=str(workspace))
+        done = await sandbox.execute(Execute(args=("pwd",), shell=True))
+        assert done.output.decode().strip() == str(workspace)
+        await guest.aclose()
+    finally:
+        await second.remove(container)
+        await second.aclose()
