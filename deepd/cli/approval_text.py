@@ -65,5 +65,9 @@ def _surroundings(context: dict[str, Any]) -> Iterator[str]:
     for volume in context.get("volumes") or ():
         read_only = " (read-only)" if volume.get("read_only") else ""
         yield f"mounts {volume.get('source')} at {volume.get('target')}{read_only}"
+    for path, known in (context.get("files") or {}).items():
+        yield f"names {path}  {known if ' ' in known else known[:8]}"
+    if unknown := context.get("files_unknown"):
+        yield f"names files that are not known yet: {unknown}"
     if body := context.get("body"):
         yield f"writes {body.get('size')} bytes, sha256 {body.get('sha256')}"

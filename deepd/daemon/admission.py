@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from deepd.daemon.approvals import ApprovalService, rule_text
 from deepd.daemon.attachment import Live, Sessions
 from deepd.daemon.journal import Journal
+from deepd.daemon.named_files import Files, files_of
 from deepd.daemon.resolve import resolved_path
 from deepd.errors import DeniedError
 from deepd.model.call import Call, CallState
 from deepd.model.profile import Profile
 from deepd.policy.decide import decide
 from deepd.policy.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """All that admission depends on, at one moment."""
+
+    profile: Profile
+    verdict: Verdict
+    files: Files
 
 
 class Admission:
@@ -25,40 +35,49 @@ class Admission:
 
     async def admit(self, call: Call, live: Live) -> Call | None:
         """Move a call to `sent` if it may run; else it was denied or held, or moved elsewhere."""
-        profile, verdict = await self._decide(call, live)
+        now = await self._look(call, live)
+        verdict = now.verdict
         if verdict.answer == "deny":
             self._journal.deny(call, rule_text(verdict), verdict.reason or verdict.rule)
             return None
-        needs_approval = verdict.answer == "ask" or call.state is CallState.APPROVED
-        if needs_approval and not self._approvals.is_covered(call, profile, live.image):
-            self._hold(call, profile, verdict)
-            return None
+        if verdict.answer == "ask" or call.state is CallState.APPROVED:
+            changed = self._approvals.difference(call, now.profile, live.image, now.files)
+            if changed != "":
+                self._hold(call, now, changed or "")
+                return None
         return self._journal.send(call, live, call.rule)
 
     async def check_again(self, call: Call, live: Live) -> None:
         """Raise `DeniedError` unless a call that was sent and never arrived may still run."""
-        profile, verdict = await self._decide(call, live)
-        if verdict.answer == "deny":
-            raise DeniedError(verdict.reason or verdict.rule)
+        now = await self._look(call, live)
+        if now.verdict.answer == "deny":
+            raise DeniedError(now.verdict.reason or now.verdict.rule)
         was_asked = self._journal.store.approval(call.id) is not None
-        if (verdict.answer == "ask" or was_asked) and not self._approvals.is_covered(
-            call, profile, live.image
-        ):
+        if now.verdict.answer != "ask" and not was_asked:
+            return
+        changed = self._approvals.difference(call, now.profile, live.image, now.files)
+        if changed != "":
             raise DeniedError(
-                "the profile changed before it ran", next_step="make the call again to be asked"
+                changed or "the profile changed before it ran",
+                next_step="make the call again to be asked",
             )
 
-    async def _decide(self, call: Call, live: Live) -> tuple[Profile, Verdict]:
-        """Return the profile in force and what it says."""
-        profile = self._sessions.profile_of(call.session)
-        resolved = await resolved_path(profile, call.tool, call.args, live)
-        profile = self._sessions.profile_of(call.session)
-        return profile, decide(profile, call.tool, call.args, resolved)
+    async def _look(self, call: Call, live: Live) -> _Now:
+        """Return the profile in force, what it says, and the files that the call names."""
+        while True:
+            profile = self._sessions.profile_of(call.session)
+            resolved = await resolved_path(profile, call.tool, call.args, live)
+            files = await files_of(call.tool, call.args, profile, live)
+            if self._sessions.profile_of(call.session) == profile:
+                return _Now(profile, decide(profile, call.tool, call.args, resolved), files)
 
-    def _hold(self, call: Call, profile: Profile, verdict: Verdict) -> None:
+    def _hold(self, call: Call, now: _Now, changed: str) -> None:
         """Hold a call that was on its way: what it would do, or the rules, changed meanwhile."""
+        verdict = now.verdict
+        if changed:
+            verdict = replace(verdict, detail=changed)
         held = replace(call, state=CallState.HELD, rule=rule_text(verdict))
         store = self._journal.store
         with store.write(durable=True):
             if store.move(call.id, call.state, CallState.HELD, rule=held.rule):
-                self._approvals.hold(held, profile, verdict)
+                self._approvals.hold(held, now.profile, verdict, now.files)

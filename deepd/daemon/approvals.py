@@ -15,6 +15,8 @@ from typing import Any, Literal
 from deepd.daemon.attachment import Sessions
 from deepd.daemon.events import EventBus
 from deepd.daemon.journal import Journal, args_for_audit, summary
+from deepd.daemon.looks import Looks
+from deepd.daemon.named_files import Files
 from deepd.daemon.shown import show
 from deepd.daemon.tools import parse_tool_request
 from deepd.errors import (
@@ -60,6 +62,7 @@ class ApprovalService:
         self._sessions = sessions
         self._held: dict[CallId, AbstractContextManager[Any]] = {}
         self._deadlines_changed = asyncio.Event()
+        self._looks = Looks(self._store, sessions, self._recheck)
         self.on_settled: Callable[[CallId], None] = lambda _: None
         self.on_stop: Callable[[Approval, str], None] = lambda *_: None
 
@@ -74,10 +77,13 @@ class ApprovalService:
             raise not_one("approval", id_or_prefix, len(found))
         return found[0]
 
-    def hold(self, call: Call, profile: Profile, verdict: Verdict) -> Approval:
-        """Store the approval of a call that is held, within the caller's durable transaction."""
+    def hold(self, call: Call, profile: Profile, verdict: Verdict, files: Files) -> Approval:
+        """Store the approval of a call that is held, within the caller's durable transaction.
+
+        Files that are not known yet are looked at, and shown, once the sandbox is there.
+        """
         live = self._sessions.live(call.session)
-        shown = show(call, profile, image_digest=live.image if live else "")
+        shown = show(call, profile, image_digest=live.image if live else "", files=files)
         now = self._clock()
         timeout = profile.approvals.timeout if verdict.timeout is None else verdict.timeout
         approval = Approval(
@@ -100,6 +106,8 @@ class ApprovalService:
             facts = {"fingerprint": approval.fingerprint, "rule": approval.rule}
             self._audit("approval_asked", approval, facts | args_for_audit(approval.args))
         self._store.after_commit(lambda: self._note_held(call))
+        if files.unknown:
+            self._store.after_commit(lambda: self._looks.soon(approval))
         return approval
 
     def decide(
@@ -160,9 +168,11 @@ class ApprovalService:
             call = self._store.call(approval.id)
             if call is not None:
                 self._note_held(call)
+                self._looks.soon(approval)
 
     def close(self) -> None:
         """Let go of the sessions, at the daemon's end; what is held stays so in the store."""
+        self._looks.close()
         while self._held:
             self._held.popitem()[1].__exit__(None, None, None)
 
@@ -180,21 +190,25 @@ class ApprovalService:
             except NotFoundError:
                 logger.info("approval %s has no profile now and stays as it is", approval.id)
 
-    def is_covered(self, call: Call, profile: Profile, image: str) -> bool:
-        """Whether an approved call is still, in all that counts, what was approved."""
+    def difference(self, call: Call, profile: Profile, image: str, files: Files) -> str | None:
+        """Return what is not as it was approved, `""` for nothing; `None`: nobody approved it."""
         approval = self._store.approval(call.id)
         if approval is None or approval.state != "approved":
-            return False
+            return None
         shown_digest = approval.context.get("image_digest", "")
         if shown_digest and shown_digest != image:
-            return False
-        now = show(call, profile, image_digest=shown_digest)
-        return now.fingerprint == approval.approved_fingerprint
+            return "the image changed since the call was shown"
+        if changed := Files.shown(approval.context).difference(files):
+            return changed
+        now = show(call, profile, image_digest=shown_digest, files=files)
+        same = now.fingerprint == approval.approved_fingerprint
+        return "" if same else "the profile changed since the call was shown"
 
     def _approve(self, approval: Approval, decision: Approved, caller: Caller) -> None:
         call, profile = self._call(approval), self._sessions.profile_of(approval.session)
-        digest = approval.context.get("image_digest", "")
-        if show(call, profile, image_digest=digest).fingerprint != approval.fingerprint:
+        digest, files = approval.context.get("image_digest", ""), Files.shown(approval.context)
+        shown = show(call, profile, image_digest=digest, files=files)
+        if shown.fingerprint != approval.fingerprint:
             self._recheck(approval)
             raise _other_fingerprint()
         approved = call
@@ -206,7 +220,8 @@ class ApprovalService:
                 f"the policy denies it: {verdict.reason or verdict.rule}",
                 next_step="edit the arguments, deny the call, or change the profile",
             )
-        shown = show(approved, profile, image_digest=digest)
+        # What edited arguments name beside that, nobody has seen: admission shows it first.
+        shown = show(approved, profile, image_digest=digest, files=files)
         by, now = str(caller), self._clock()
         with self._store.write(durable=True):
             if not self._store.decide(
@@ -263,7 +278,7 @@ class ApprovalService:
         deadline = self._store.next_deadline()
         return None if deadline is None else max(0.0, deadline - self._clock())
 
-    def _recheck(self, approval: Approval) -> None:
+    def _recheck(self, approval: Approval, files: Files | None = None) -> None:
         call, profile = self._call(approval), self._sessions.profile_of(approval.session)
         verdict = decide(profile, call.tool, call.args)
         try:
@@ -275,7 +290,9 @@ class ApprovalService:
             self._end(approval, "denied", "the policy", verdict.reason or verdict.rule)
             return
         digest = approval.context.get("image_digest", "")
-        shown = show(call, profile, image_digest=digest)
+        shown = show(
+            call, profile, image_digest=digest, files=files or Files.shown(approval.context)
+        )
         if shown.fingerprint == approval.fingerprint:
             return
         anew = replace(approval, fingerprint=shown.fingerprint, context=shown.context)

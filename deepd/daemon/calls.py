@@ -17,6 +17,7 @@ from deepd.daemon.attachment import Live, Sessions
 from deepd.daemon.driver import Driver, release
 from deepd.daemon.events import EventBus
 from deepd.daemon.journal import Journal
+from deepd.daemon.named_files import Files, files_of
 from deepd.daemon.opencall import OpenCall
 from deepd.daemon.reattach import Reattach
 from deepd.daemon.resolve import resolved_path
@@ -102,13 +103,17 @@ class CallService:
         request = self._parse(submit, profile)
         live = self._sessions.live(submit.session)
         resolved = await resolved_path(profile, submit.tool, submit.args, live)
-        if resolved is not None:
+        verdict = decide(profile, submit.tool, submit.args, resolved)
+        files = Files()
+        if verdict.answer == "ask":
+            files = await files_of(submit.tool, submit.args, profile, live)
+        if resolved is not None or verdict.answer == "ask":
             # Time has passed: the same call may have come again, and the profile changed.
             if (same := self._same(submit, asked)) is not None:
                 return same
             profile = self._profile(submit)
             request = self._parse(submit, profile)
-        verdict = decide(profile, submit.tool, submit.args, resolved)
+            verdict = decide(profile, submit.tool, submit.args, resolved)
         call = self._new_call(submit, caller, profile, request, verdict)
         call = replace(call, asked_sha256=asked)
         match verdict.answer:
@@ -116,7 +121,7 @@ class CallService:
                 self._journal.receive(call, None)
                 return call
             case "ask":
-                return self._hold(call, submit.body, profile, verdict)
+                return self._hold(call, submit.body, profile, verdict, files)
             case _:
                 return self._start(call, submit.body, request)
 
@@ -302,11 +307,13 @@ class CallService:
             reason=(verdict.reason or verdict.rule) if is_denied else "",
         )
 
-    def _hold(self, call: Call, body: Body | None, profile: Profile, verdict: Verdict) -> Call:
+    def _hold(
+        self, call: Call, body: Body | None, profile: Profile, verdict: Verdict, files: Files
+    ) -> Call:
         call = replace(call, state=CallState.HELD)
         with self._store.write(durable=True):
             self._journal.receive(call, body, durable=True)
-            self._approvals.hold(call, profile, verdict)
+            self._approvals.hold(call, profile, verdict, files)
         self._remember(call, is_patient=True)
         return call
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deepd.daemon.named_files import Files
 from deepd.model.call import Call
 from deepd.model.profile import Profile
 from deepd.policy.fingerprint import Bound, fingerprint
@@ -18,11 +19,12 @@ class Shown:
     fingerprint: str
 
 
-def show(call: Call, profile: Profile, *, image_digest: str) -> Shown:
+def show(call: Call, profile: Profile, *, image_digest: str, files: Files) -> Shown:
     """Return what would run if the call were approved now.
 
-    `image_digest` is empty while no sandbox is there; then the image's name is bound, and else
-    the digest too. Secrets are bound by name: their values are never stored.
+    `files` are those that the command may run. `image_digest` is empty while no sandbox is there;
+    then the image's name is bound, and else the digest too. Secrets are bound by name: their values
+    are never stored.
     """
     env = dict(profile.env) | dict(call.args.get("env") or {})
     context: dict[str, Any] = {
@@ -43,6 +45,10 @@ def show(call: Call, profile: Profile, *, image_digest: str) -> Shown:
     }
     if call.body_sha256:
         context["body"] = {"size": call.body_size, "sha256": call.body_sha256}
+    if files.hashes:
+        context["files"] = dict(files.hashes)
+    if files.unknown:
+        context["files_unknown"] = files.unknown
     bound = Bound(
         session=call.session,
         profile_revision=context["revision"],
@@ -53,5 +59,6 @@ def show(call: Call, profile: Profile, *, image_digest: str) -> Shown:
         env=env,
         cwd=context["cwd"],
         user=profile.user,
+        files=files.hashes,
     )
     return Shown(context, fingerprint(bound))

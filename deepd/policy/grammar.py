@@ -35,6 +35,7 @@ _OPEN_WORDS = names(
     "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
     "brace_expression extglob_pattern ERROR"
 )
+_OPENS_TO_READ = frozenset({"<", "<>"})
 _REASONS = {
     "ERROR": "it is not complete, or not a command",
     "command_substitution": "it has a substitution",
@@ -60,6 +61,8 @@ class Found:
     redirections: int
     inputs: tuple[tuple[str, str], ...]
     """Texts given as input inside the command, and the program that reads each."""
+    reads: tuple[Word, ...]
+    """The files that a redirection opens for reading."""
     doubts: tuple[Doubt, ...]
 
 
@@ -67,10 +70,11 @@ def parse(source: bytes) -> Found:
     """Return what is in a command that is not too much (`shell.is_too_much`)."""
     root = _parser().parse(source).root_node
     if root.descendant_count > MAX_NODES:
-        return Found((), 0, (), (Doubt("it is too long to be read", Span(0, len(source))),))
+        return Found((), 0, (), (), (Doubt("it is too long to be read", Span(0, len(source))),))
     commands: list[Command] = []
     doubts: list[Doubt] = []
     inputs: list[tuple[str, str]] = []
+    reads: list[Word] = []
     redirections = 0
     for node in _walk(root):
         kind = node.type
@@ -78,6 +82,8 @@ def parse(source: bytes) -> Found:
             commands.append(_command(node, source))
         elif kind == "file_redirect":
             redirections += 1
+            if node.child_count and any(child.type in _OPENS_TO_READ for child in node.children):
+                reads.append(_word(node.children[-1], source))
         elif kind == "heredoc_body":
             inputs.append((_reader_of(node, source), to_text(source[slice(*node.byte_range)])))
         elif kind == "herestring_redirect" and node.child_count:
@@ -87,7 +93,7 @@ def parse(source: bytes) -> Found:
             doubts.append(doubt)
     if root.has_error and not doubts:
         doubts.append(Doubt(_REASONS["ERROR"], Span(0, len(source))))
-    return Found(tuple(commands), redirections, tuple(inputs), tuple(doubts))
+    return Found(tuple(commands), redirections, tuple(inputs), tuple(reads), tuple(doubts))
 
 
 @cache

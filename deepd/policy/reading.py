@@ -43,6 +43,8 @@ class Reading:
     proven: tuple[Command, ...]
     """Those that must be allowed, all of them; empty where not all is proven."""
     redirections: tuple[Redirection, ...] = ()
+    reads: tuple[Word, ...] = ()
+    """The files that a redirection anywhere opens for reading."""
     moves: bool = False
     doubt: Doubt | None = None
     """Why it is not proven."""
@@ -71,6 +73,7 @@ def read_command(text: str) -> Reading:
         tuple(search.commands),
         proven,
         simple.redirections,
+        tuple(search.reads),
         simple.moves,
     )
 
@@ -95,6 +98,7 @@ class _Search:
     def __init__(self) -> None:
         self.commands: list[Command] = []
         self.texts: list[str] = []
+        self.reads: list[Word] = []
         self.hidden = False
 
     def read(self, text: str, found: grammar.Found, place: Span, depth: int) -> None:
@@ -104,6 +108,7 @@ class _Search:
         for name, given in found.inputs:
             if name in SHELLS:
                 self._read_inner(given, place, depth)
+        self.reads += found.reads
         if depth:
             self.texts.append(text)
         self.hidden |= bool(found.doubts)
@@ -123,7 +128,8 @@ class _Search:
 
     def reading(self, text: str, doubt: Doubt) -> Reading:
         """Return the reading of what is not proven."""
-        return Reading((text, *self.texts), tuple(self.commands), (), doubt=doubt, hidden=True)
+        texts, commands = (text, *self.texts), tuple(self.commands)
+        return Reading(texts, commands, (), reads=tuple(self.reads), doubt=doubt, hidden=True)
 
     def _read_inner(self, text: str, place: Span, depth: int) -> None:
         source = to_bytes(text)
