@@ -15,7 +15,7 @@ from deepd.engine.attach import attach
 from deepd.engine.base import GUEST_PATH, ByteStream, EngineInfo, Progress
 from deepd.engine.docker_client import DockerClient, Server
 from deepd.engine.endpoint import find_endpoint
-from deepd.engine.fault import NoContainerError, refused
+from deepd.engine.fault import LeavingError, NoContainerError, refused
 from deepd.engine.guest_volume import GuestVolume
 from deepd.engine.images import Images
 from deepd.engine.labels import INSTANCE, read_sandbox
@@ -141,13 +141,15 @@ class DockerEngine:
                 raise refused(reply.status, reply.message(), doing=doing)
 
     async def remove(self, container: ContainerId) -> None:
-        """Remove it, running or not; already gone is no error."""
-
+        """Remove it, running or not; already gone is no error. It is gone when this returns."""
+        doing = "cannot remove the sandbox"
         with suppress(NoContainerError):
-            await self._client.call(
-                "cannot remove the sandbox",
-                lambda api: api.remove_container(container, force=True, v=True),
-            )
+            try:
+                await self._client.call(
+                    doing, lambda api: api.remove_container(container, force=True, v=True)
+                )
+            except LeavingError:
+                await self._client.call(doing, lambda api: api.wait(container, condition="removed"))
         self._cpu.pop(container, None)
 
     async def claim(self, container: ContainerId, name: str) -> None:

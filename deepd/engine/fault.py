@@ -12,6 +12,10 @@ class NameTakenError(EngineError):
     """A container of that name exists already."""
 
 
+class LeavingError(EngineError):
+    """The container is being removed already, for somebody who asked before."""
+
+
 class NoContainerError(EngineError):
     """The container that was meant is not there, or not there any more."""
 
@@ -25,6 +29,7 @@ _LASTING = re.compile(
 )
 """Texts of statuses 404 and 500 that will be the same until the profile or the host changes."""
 _NAME_TAKEN = re.compile("name .* is (already )?in use", re.IGNORECASE)
+_LEAVING = re.compile("removal of container .* is already in progress", re.IGNORECASE)
 _NO_IMAGE = re.compile(
     "no such image|manifest unknown|pull access denied|repository does not exist|image not known"
     "|manifest for .* not found|unable to find image",
@@ -63,6 +68,8 @@ def refused(status: int, message: str, *, doing: str, image: str = "") -> Engine
     message = message.strip()
     if _NAME_TAKEN.search(message):
         return NameTakenError(f"{doing}: a container of that name exists already")
+    if _LEAVING.search(message):
+        return LeavingError(f"{doing}: {message}")
     if image and _NO_IMAGE.search(message):
         return no_image(image, message)
     if status == 404 and "no such container" in message.lower():

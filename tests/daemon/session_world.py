@@ -64,6 +64,15 @@ class Home:
             await daemon.sessions.aclose()
             daemon.store.close()
 
+    async def end(self) -> None:
+        """Do what the end of a daemon does, when its sessions' part has ended: remove it all."""
+        daemon = Daemon(self, {})
+        try:
+            await daemon.sessions.stop_all()
+        finally:
+            await daemon.sessions.aclose()
+            daemon.store.close()
+
 
 @asynccontextmanager
 async def new_home() -> AsyncIterator[Home]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -33,9 +32,7 @@ async def home() -> AsyncIterator[Home]:
 async def test_a_session_comes_up_is_adopted_idles_and_comes_back(home: Home) -> None:
     home.write(image=IMAGE)
     async with home.daemon() as daemon:
-        began = time.monotonic()
         live = await daemon.ready()
-        assert time.monotonic() - began < 10
         assert await run(live, "id -u; pwd; echo kept > note") == "1000\n/workspace\n"
         assert daemon.sessions.view(MAIN).user == "1000:1000"
     async with home.daemon() as daemon:
@@ -52,13 +49,10 @@ async def test_a_claimed_workspace_is_where_its_files_are_written(home: Home) ->
     async with home.daemon() as daemon:
         await eventually(lambda: [warm.setup for warm in daemon.warm] == ["done"], within=30)
         (warm,) = find_leftovers(daemon.store.instance)
-        began = time.monotonic()
         daemon.sessions.open(MAIN)
         live = await daemon.ready()
-        took = time.monotonic() - began
         assert live.container == warm
         assert await run(live, "cat made; echo mine > mine") == "set up\n"
-        assert took < 1.0
         assert (home.workspaces / "main/workspace/mine").read_text() == "mine\n"
 
 
@@ -85,5 +79,5 @@ async def test_many_sessions_come_up_and_all_go(home: Home) -> None:
     async with home.daemon() as daemon:
         for name in "abcd":
             await daemon.ready(SessionName(name), within=60)
-        await daemon.sessions.stop_all()
-        assert find_leftovers(daemon.store.instance) == []
+    await home.end()
+    assert find_leftovers(daemon.store.instance) == []

@@ -244,11 +244,7 @@ async def test_the_end_of_the_daemon_removes_every_container(home: Home) -> None
     async with home.daemon() as daemon:
         await eventually(lambda: len(daemon.running) == 3)
         await daemon.ready(SessionName("a"))
-    daemon = type(daemon)(home, {})
-    try:
-        await daemon.sessions.stop_all()
-    finally:
-        daemon.store.close()
+    await home.end()
     assert not home.world.containers
     assert not list(home.workspaces.glob(".warm-*"))
     assert (home.workspaces / "a/workspace").is_dir()

@@ -112,6 +112,17 @@ async def test_removing_does_not_need_a_stop_first(place: Place) -> None:
     assert await engine.observe() == []
 
 
+async def test_who_removes_what_another_is_removing_returns_when_it_is_gone(place: Place) -> None:
+    engine = place.engine()
+    container = await place.run(engine)
+
+    async def remove() -> bool:
+        await engine.remove(container)
+        return await engine.observe() == []
+
+    assert await asyncio.gather(*(remove() for _ in range(4))) == [True] * 4
+
+
 async def test_a_stopped_guest_ends_well_and_starts_again(place: Place) -> None:
     engine = place.engine()
     container = await place.run(engine)
