@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from deepd.cli.connect import connect, print_line
 from deepd.cli.follow import end_on_interrupt, follow
 from deepd.cli.parser import add_json, add_verb
 from deepd.cli.show import paint
+from deepd.model.event import told
 from deepd.model.visible import visible
 
 if TYPE_CHECKING:
@@ -48,12 +48,8 @@ def render(event: dict[str, Any]) -> str:
     """Return an event as a line for people."""
     if event["kind"] == "dropped":
         return paint("-- some events were left out: this reader was too slow", "yellow")
-    data = " ".join(f"{key}={_value(value)}" for key, value in (event.get("data") or {}).items())
     call = str(event.get("call") or "")[:12]
-    parts = [str(event["kind"]), str(event.get("session") or ""), call, data]
+    parts = [str(event.get("session") or ""), call, told(event.get("data") or {})]
     text = "  ".join(visible(part, one_line=True) for part in parts if part)
-    return f"{paint(clock(event['at']), 'dim')}  {event['id']:>6}  {text}"
-
-
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    kind = visible(str(event["kind"]), one_line=True)
+    return f"{paint(clock(event['at']), 'dim')}  {event['id']:>6}  {kind:<16}  {text}"

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from deepd.daemon.calls import CallService
 from deepd.daemon.events import EventBus
 from deepd.errors import GoneError
 from deepd.model.call import Chunk
-from deepd.model.event import Dropped, Event
+from deepd.model.event import Dropped, Event, told
 from deepd.model.ids import CallId, SessionName
 from deepd.sandbox.expression import compile_lines
 from deepd.store.store import Store
@@ -178,12 +176,7 @@ class _Splitter:
 
 
 def _line_of(event: Event) -> LogLine:
-    facts = " ".join(f"{name}={_short(value)}" for name, value in event.data.items() if value)
-    return LogLine(event.id, event.at, event.kind, event.call, 0, _cut(facts))
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return LogLine(event.id, event.at, event.kind, event.call, 0, _cut(told(event.data)))
 
 
 def _cut(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -53,3 +56,29 @@ class Dropped:
     """Told to a follower that read too slowly: follow again from here, nothing is lost."""
 
     resume_after: int
+
+
+_FOR_PROGRAMS = frozenset({"fingerprint", "deadline", "hash"})
+"""What a person can do nothing with in one line; `--json` has it."""
+_WORD = re.compile(r"[^\s\"=]+")
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+def told(data: Mapping[str, Any]) -> str:
+    """Return what an event says as one line for people: `state=held client="my agent"`."""
+    return " ".join(
+        f"{name}={_told(value)}"
+        for name, value in data.items()
+        if name not in _FOR_PROGRAMS and value is not None and value is not False and value != ""
+    )
+
+
+def _told(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if _DIGEST.fullmatch(value):
+        return value[:12]
+    if _WORD.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -443,7 +443,7 @@ def test_events_are_lines_for_people_and_the_apis_own_for_programs(
     }
     shown = {**event, "data": {"cause": "no\x1b sandbox"}}
     daemon.on("GET /v1/events", stream(shown))
-    assert r"sandbox_started  main  cause=no\u{1b} sandbox" in run("events", "--after", "6").out
+    assert r'sandbox_started   main  cause="no\u{1b} sandbox"' in run("events", "--after", "6").out
     assert json.loads(run("events", "--json").out) == shown
 
 
