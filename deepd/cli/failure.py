@@ -62,6 +62,6 @@ def report(error: DeepdError) -> int:
 
 
 def say(text: str) -> None:
-    """Print a line for the person on stderr."""
-    sys.stderr.write(text + "\n")
+    """Print lines for the person on stderr, also while their terminal is in raw mode."""
+    sys.stderr.write(text.replace("\n", "\r\n") + "\r\n" if sys.stderr.isatty() else text + "\n")
     sys.stderr.flush()

@@ -18,10 +18,16 @@ class CallStream:
     """Follows one call to its end; knows how far it is, to go on from there after an interrupt."""
 
     def __init__(
-        self, client: Client, call_id: str = "", *, on_call: Callable[[str], None] | None = None
+        self,
+        client: Client,
+        call_id: str = "",
+        *,
+        on_call: Callable[[str], None] | None = None,
+        on_held: Callable[[str], None] | None = None,
     ) -> None:
         self._client = client
         self._on_call = on_call
+        self._on_held = on_held
         self.call_id = call_id
         self._next = 0
         self._interrupted = False
@@ -86,8 +92,9 @@ class CallStream:
         """Say it once; the daemon repeats it to keep the stream alive."""
         if not self.held:
             self.held = True
-            # The carriage return is for a terminal in raw mode; others do not mind.
-            say(f"held: waiting for a decision, `deepd approve {self.call_id[:SHORT]}`\r")
+            say(f"held: waiting for a decision, `deepd approve {self.call_id[:SHORT]}`")
+            if self._on_held:
+                self._on_held(self.call_id)
 
     def _take_id(self, call: dict[str, Any]) -> None:
         if not self.call_id:

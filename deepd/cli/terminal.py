@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
+from deepd.cli.approval_text import render_approval
 from deepd.cli.detach import DetachKeys
-from deepd.cli.failure import say
+from deepd.cli.failure import report, say
 from deepd.cli.stdin import forward_stdin, send
 from deepd.cli.stream import SHORT, CallStream
 from deepd.client.sync import Client
 from deepd.errors import DeepdError
 
 _CTRL_C = b"\x03"
+_YES = frozenset({b"y", b"Y"})
 
 
 def run_in_terminal(
@@ -40,7 +42,9 @@ class Attachment:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._stream = CallStream(client)
+        self._stream = CallStream(client, on_held=self._show)
+        self._approval: dict[str, Any] | None = None
+        """What was shown of the call that is held."""
         self._code: int | None = None
         self._failure: BaseException | None = None
         self._wake, self._bell = os.pipe()
@@ -86,8 +90,31 @@ class Attachment:
             # Nobody reads yet. What is typed now is not meant for a command that starts later.
             if _CTRL_C in data and self._stream.call_id:
                 self._client.cancel(self._stream.call_id, "interrupted at the terminal")
+            elif data in _YES and self._approval is not None:
+                self._approve(self._approval)
             return
         send(self._client, self._stream.call_id, data)
+
+    def _show(self, call_id: str) -> None:
+        """Show all of what is held to the person who asked for it, who may be the one to decide."""
+        try:
+            approval = self._client.approval(call_id)
+        except DeepdError:
+            return  # an agent's socket shows none, and whoever else decides was told how
+        say(render_approval(approval))
+        say("y approves it, Ctrl-C takes it back")
+        self._approval = approval
+
+    def _approve(self, approval: dict[str, Any]) -> None:
+        self._approval = None
+        try:
+            self._client.decide(
+                approval["id"], approve=True, fingerprint=approval["fingerprint"], args=None
+            )
+        except DeepdError as error:
+            report(error)
+        else:
+            say("approved")
 
     def _resize(self) -> None:
         if self._stream.call_id and not self._stream.held:

@@ -262,6 +262,18 @@ def test_a_held_shell_is_cancelled_by_ctrl_c(user: User) -> None:
     assert user.text("approvals", "-q") == ""
 
 
+def test_who_asked_for_a_held_shell_sees_it_whole_and_may_approve_it_there(user: User) -> None:
+    terminal = Terminal(user, "shell", "asks", "--", "sh", "-c", "echo ran $((6 * 7))")
+    terminal.type(b"y")  # nothing has been shown: it decides nothing
+    eventually_sync(lambda: terminal.shows(b"y approves it"))
+    assert b"sh -c 'echo ran $((6 * 7))'" in terminal.seen
+    assert b"held by" in terminal.seen
+    assert user.text("approvals", "-q") != ""
+    terminal.type(b"y")
+    assert terminal.end() == 0
+    assert b"ran 42\r\n" in terminal.seen
+
+
 def test_a_held_call_appears_to_who_watches(user: User) -> None:
     watching = user.spawn("approvals", "--watch", "-q")
     assert watching.stdout is not None
