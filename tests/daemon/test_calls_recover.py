@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from deepd.daemon.calls import Submit
+from deepd.daemon.collect import IN_MEMORY
+from deepd.guest.call import GuestCall
 from deepd.model.approval import Approved
 from deepd.model.call import Call, CallState
 from deepd.model.ids import new_call_id
@@ -94,6 +96,22 @@ async def test_a_running_call_ends_with_its_real_exit_code_and_all_its_output(
     assert await world.text(ended) == expected
     assert (ended.output_size, ended.truncated) == (len(expected), False)
     assert worlds.machine.lines("ran") == ["ran"]
+
+
+async def test_output_that_was_stored_and_not_acknowledged_does_not_keep_a_call_waiting(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await worlds.start()
+    with monkeypatch.context() as dying:
+        dying.setattr(GuestCall, "ack", lambda *_: None)
+        call = await start(world, "seq 100000")
+        stored = world.store.spool.output_path(call.id)
+        await eventually(lambda: stored.exists() and stored.stat().st_size > IN_MEMORY)
+        await worlds.stop()
+    world = await worlds.start()
+    ended = await world.end(call)
+    assert ended.exit_code == 0
+    assert await world.text(ended) == "".join(f"{n}\n" for n in range(1, 100_001))
 
 
 async def test_a_call_that_ended_while_no_daemon_ran_is_taken_as_it_ended(worlds: Worlds) -> None:
