@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from deepd.errors import EngineRefusedError
@@ -90,7 +91,8 @@ def _open_or_make(parent: int, name: str, real: Path) -> int | None:
     try:
         descriptor = os.open(name, _FLAGS, dir_fd=parent)
     except FileNotFoundError:
-        os.mkdir(name, 0o755, dir_fd=parent)
+        with suppress(FileExistsError):  # another session's folder is made at the same time
+            os.mkdir(name, 0o755, dir_fd=parent)
         descriptor = os.open(name, _FLAGS, dir_fd=parent)
     except OSError as error:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR}:

@@ -122,3 +122,16 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         with pytest.raises(EngineRefusedError):
             prepare_workspace(tmp_path / "file", "main")
     assert sorted(path.name for path in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_folder_that_another_session_makes_at_the_same_time_is_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = os.mkdir
+
+    def somebody_is_faster(name: str, mode: int, *, dir_fd: int) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        make(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", somebody_is_faster)
+    assert prepare_workspace(tmp_path / "new", "main").is_dir()
