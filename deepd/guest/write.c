@@ -183,7 +183,8 @@ static bool replace(int fd, const struct request *request, const char *target, c
     if (may_rename) {
         if (fchmod(fd, wanted_mode(request, old)) < 0)
             return false;
-        int renamed = request->options & OPTION_NEW ? rename_new(temporary, target) : rename(temporary, target);
+        bool only_new = request->options & OPTION_NEW || (request->options & OPTION_APPEND && !old);
+        int renamed = only_new ? rename_new(temporary, target) : rename(temporary, target);
         if (renamed == 0) {
             temporary[0] = 0;
             return true;
@@ -235,9 +236,11 @@ _Noreturn void file_write(struct request *request)
     receive(fd, request);
     if (!still_matches(request, target))
         fail(ESTALE, request->path);
-    bool appends = exists && request->options & OPTION_APPEND;
-    bool ok = appends ? copy_over(fd, target, request->size, true, (uint64_t)old.st_size)
-                      : replace(fd, request, target, exists ? &old : NULL);
+    bool appends = request->options & OPTION_APPEND;
+    bool ok = appends && exists ? copy_over(fd, target, request->size, true, (uint64_t)old.st_size)
+                                : replace(fd, request, target, exists ? &old : NULL);
+    if (!ok && appends && errno == EEXIST && look_at_target(request, target, &old)) /* made meanwhile: keep it */
+        ok = copy_over(fd, target, request->size, true, (uint64_t)old.st_size);
     if (!ok)
         fail(errno, request->path);
     remove_temporary();

@@ -11,6 +11,7 @@ import pytest
 
 from tests.guest.driver import (
     CHMOD,
+    FIN,
     LIST,
     MKDIR,
     NO_ID,
@@ -186,6 +187,18 @@ def test_appending_keeps_the_file_and_adds(guest: Driver, work_dir: Path) -> Non
     assert (work_dir / "file").stat().st_ino == inode
     assert write(guest, "new", b"x", options=2) == 0
     assert left_in(work_dir) == ["file", "new"]
+
+
+def test_appending_keeps_what_others_put_there_meanwhile(guest: Driver, work_dir: Path) -> None:
+    call = guest.open(kind=WRITE, path="file", size=6, options=2)
+    guest.send(STDIN, b"our", call.channel)
+    guest.until(lambda: left_in(work_dir))  # it has looked, and receives
+    (work_dir / "file").write_text("theirs\n")
+    guest.send(STDIN, b"s!\n", call.channel, FIN)
+    guest.wait(lambda: call.exit is not None)
+    assert call.code == 0
+    assert (work_dir / "file").read_text() == "theirs\nours!\n"
+    assert left_in(work_dir) == ["file"]
 
 
 @pytest.mark.parametrize(("size", "word"), [(4, "more"), (6, "fewer")])
