@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import User, somebody
+from tests.faults.nursery import Nursery
 from tests.faults.second_engine import SecondEngine, missing, second_engine
 
 
@@ -15,6 +16,14 @@ def user() -> Iterator[User]:
     """A user of the first engine."""
     with somebody() as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """What forks daemons; one for all tests."""
+    made = Nursery()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

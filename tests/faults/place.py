@@ -1,0 +1,128 @@
+"""A place for daemons that die: one state folder, sandboxes that outlive them, and a client."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from deepd.client.sync import Client
+from tests.faults.failpoints import VARIABLE
+from tests.faults.nursery import Life, Nursery, wait_until_serving
+
+HEAD = """\
+engine = "local"
+idle_timeout = "1h"
+auto_remove = false
+workspace_root = "{workspaces}"
+[local]
+isolation = "none"
+"""
+"""Plain processes as sandboxes: real guests, which a killed daemon leaves running."""
+
+
+class Place:
+    """Folders, profiles, and at most one daemon at a time."""
+
+    def __init__(self, home: Path, nursery: Nursery) -> None:
+        self.home = home
+        self.state = home / "state"
+        self.workspaces = home / "workspaces"
+        self.armed = home / "failpoint"
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "DEEPD_RUNTIME_DIR": str(home / "run"),
+            "DEEPD_STATE_DIR": str(self.state),
+            "DEEPD_GUEST_CACHE": os.environ.get("DEEPD_GUEST_CACHE", str(Path.home() / ".cache")),
+            VARIABLE: str(self.armed),
+        }
+        self.client = Client(home / "run" / "deepd.sock", name="tester", timeout=30)
+        self.profiles: list[Path] = []
+        self.life: Life | None = None
+        self.slowest = 0.0
+        """The longest time from the fork of a daemon to its first answer."""
+        self._nursery = nursery
+
+    def profile(self, name: str, text: str) -> None:
+        """Write a profile on the local engine; tables of `text` follow its head."""
+        top, _, tables = f"\n{text}".partition("\n[")
+        head = HEAD.format(workspaces=self.workspaces)
+        path = self.home / f"{name}.toml"
+        path.write_text(f"{top}\n{head}{'[' if tables else ''}{tables}")
+        if path not in self.profiles:
+            self.profiles.append(path)
+
+    def start(self) -> Life:
+        """Start a daemon where none runs, and wait until it serves."""
+        if self.life is not None and not self.life.is_over():
+            return self.life
+        pid = self._nursery.fork(self.env, self.profiles, self.home / "log")
+        self.life = Life(pid)
+        self.slowest = max(self.slowest, wait_until_serving(self.client, self.life))
+        return self.life
+
+    def kill(self) -> None:
+        """Kill the daemon as the kernel would."""
+        if self.life is not None:
+            self.life.end()
+
+    def end(self) -> None:
+        """End daemon and sandboxes in order; the store stays."""
+        self.armed.unlink(missing_ok=True)
+        self.start().end(signal.SIGTERM)
+
+    def marks(self, session: str = "main") -> Counter[str]:
+        """Return what commands have written of themselves in a session's workspace."""
+        file = self.workspaces / session / "workspace" / "marks"
+        return Counter(file.read_text().split()) if file.exists() else Counter()
+
+    def log(self) -> str:
+        """Return the daemons' log."""
+        file = self.home / "log"
+        return file.read_text() if file.exists() else ""
+
+
+@contextmanager
+def new_place(nursery: Nursery) -> Iterator[Place]:
+    """Make a place; afterwards no process of it is left."""
+    with TemporaryDirectory(prefix="deepd-fault-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        place = Place(home, nursery)
+        try:
+            yield place
+        finally:
+            if place.life is not None:
+                place.life.end()
+            place.client.close()
+            _kill_below(home)
+
+
+def _kill_below(home: Path) -> None:
+    """Kill the guests of a place whose daemon is dead, and what they have started."""
+    while found := [pid for pid in _processes() if pid != os.getpid() and _names(pid, home)]:
+        for pid in found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _processes() -> list[int]:
+    names = (path.name for path in Path("/proc").iterdir())
+    return [int(name) for name in names if name.isdecimal() and int(name) > 1]
+
+
+def _names(pid: int, home: Path) -> bool:
+    """Tell whether a process has the place in its command line or works in it."""
+    with suppress(OSError):
+        folder = Path(f"/proc/{pid}")
+        if os.fsencode(home) in (folder / "cmdline").read_bytes():
+            return True
+        return (folder / "cwd").readlink().is_relative_to(home)
+    return False
