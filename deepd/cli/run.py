@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,14 +35,18 @@ def add_daemon_options(parser: Parser) -> None:
         help="a profile, or a folder of them; may be repeated",
     )
     parser.add_argument("--log-level", choices=_LEVELS, default="info")
+    parser.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="how each record is written"
+    )
 
 
 def run(args: Namespace) -> int:
     """Be the daemon until somebody ends it."""
     from deepd.config.settings import load_settings  # noqa: PLC0415 - it loads pydantic
     from deepd.daemon.daemon import run_daemon  # noqa: PLC0415 - only this command is the daemon
+    from deepd.daemon.diary import open_diary  # noqa: PLC0415 - the same
 
-    _log_to_stderr(args.log_level)
+    diary = open_diary(args.log_level, args.log_format)
     settings = load_settings(runtime_dir=_runtime_dir(args.socket))
     paths = profile_paths(args.config)
     check_profiles(paths, settings)
@@ -52,7 +54,7 @@ def run(args: Namespace) -> int:
     def ready() -> None:
         say(f"ready: {settings.runtime_dir}/deepd.sock")
 
-    return run_daemon(settings, paths, ready=ready)
+    return run_daemon(settings, paths, diary, ready=ready)
 
 
 def profile_paths(config: list[str]) -> list[Path]:
@@ -88,12 +90,3 @@ def check_profiles(paths: list[Path], settings: Settings) -> None:
 def _runtime_dir(socket: str | None) -> Path | None:
     """Return the folder of a socket that was named; the daemon makes both sockets in it."""
     return Path(socket).absolute().parent if socket else None
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        datefmt="%Y-%m-%d %H:%M:%S",
-    )

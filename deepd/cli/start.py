@@ -64,7 +64,7 @@ def _wait(client: Client, daemon: Background, args: Namespace) -> int:
 
 
 def _command(args: Namespace) -> list[str]:
-    words = ["run", "--log-level", args.log_level]
+    words = ["run", "--log-level", args.log_level, "--log-format", args.log_format]
     for path in args.config:
         words += ["-c", str(Path(path).absolute())]
     return [*(("--socket", args.socket) if args.socket else ()), *words]

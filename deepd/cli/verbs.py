@@ -10,6 +10,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "status": "show the daemon, its engine, its profiles and what waits for a decision",
         "reload": "read the profiles again",
         "doctor": "look for what is wrong on this machine, and say how to mend it",
+        "service": "have systemd run the daemon",
     },
     "Profiles": {
         "init": "write a starter profile",
@@ -37,6 +38,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "approvals": "list the calls that are held",
         "approve": "let a held call run, as shown or edited",
         "deny": "refuse a held call, and tell its caller why",
+        "audit": "show what was asked, decided and run, and check that nobody changed it since",
     },
     "Other": {
         "demo": "show all of it once: an agent, a held call, your decision, the output",

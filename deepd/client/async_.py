@@ -358,6 +358,10 @@ class AsyncClient:
         body = operation.decision_body(approve=approve, args=args, reason=reason, stop=stop)
         return await self._run(operation.decide(approval_id, fingerprint, body))
 
+    async def audit(self, *, after: int = 0, limit: int = 1000) -> list[Json]:
+        """Return rows of the audit trail with a greater number than `after`, in their order."""
+        return await self._run(operation.audit(after, limit))
+
     def events(
         self, after: int | None = None, *, follow: bool = False, session: str = ""
     ) -> AsyncGenerator[Json, None]:

@@ -371,6 +371,10 @@ def decide(approval_id: str, fingerprint: str, body: Json) -> Operation[Json]:
     return _post(where, body, {"If-Match": f'"{fingerprint}"'})
 
 
+def audit(after: int, limit: int) -> Operation[list[Json]]:
+    return _list("/v1/audit", "rows", {"after": after, "limit": limit})
+
+
 def events(after: int | None, *, follow: bool, session: str) -> Request:
     query: Query = {"after": after, "follow": follow, "session": session or None}
     return stream_request("/v1/events", query)

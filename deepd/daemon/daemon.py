@@ -18,13 +18,17 @@ from deepd.config.paths import agent_socket, check_socket_path, operator_socket,
 from deepd.config.settings import Settings
 from deepd.daemon.approvals import ApprovalService
 from deepd.daemon.calls import CallService
+from deepd.daemon.diary import Diary
 from deepd.daemon.engine_status import EngineStatus
+from deepd.daemon.environment import secret_values
 from deepd.daemon.events import EventBus
 from deepd.daemon.journal import Journal
 from deepd.daemon.logs import LogService
+from deepd.daemon.numbers import Numbers
 from deepd.daemon.policy import PolicyService
 from deepd.daemon.profiles import ProfileStore
 from deepd.daemon.sessions import Pace, SessionService
+from deepd.daemon.supervisor import Supervisor
 from deepd.engine.base import Engine
 from deepd.engine.docker import DockerEngine
 from deepd.engine.local import LocalEngine
@@ -96,6 +100,8 @@ class Daemon:
         self.calls = CallService(journal, self.events, self.sessions, self.approvals)
         self.logs = LogService(store, self.events, self.calls)
         self._status = EngineStatus(self.engine, lambda: self.sessions.reconciler.down)
+        self._numbers = Numbers(store, self.events, self._started_at)
+        self._supervisor = Supervisor()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until stopped; `ready` is called once clients can connect."""
@@ -112,9 +118,11 @@ class Daemon:
             await stack.enter_async_context(serve(build_app(self.services()), *self._sockets))
             self.events.publish("daemon_started", version=__version__, pid=os.getpid())
             ready()
+            self._supervisor.ready(f"serving at {self._sockets[0]}")
             # What is there now stays: the collector need not walk it again under somebody's call.
             gc.freeze()
             await self._work()
+            self._supervisor.stopping()
             if not self._keep:
                 await self._end_sandboxes()
             self.events.publish("daemon_stopped", kept=self._keep)
@@ -127,6 +135,7 @@ class Daemon:
             self._status.run(),
             self.profiles.watch(),
             self._prune(),
+            self._supervisor.ping(self.store.check),
         )
         async with asyncio.TaskGroup() as group:
             # A duty that fails ends the daemon loudly: it is a bug, and start is recover.
@@ -161,6 +170,7 @@ class Daemon:
             stats=self.sessions.stats,
             spool=self.store.spool.folder,
             audit=self.store.audit,
+            numbers=self._numbers.read,
             policy=PolicyService(self.profiles, self.sessions),
         )
 
@@ -179,11 +189,17 @@ class Daemon:
     def _expects_containers(self) -> bool:
         return any(not is_local(container) for container in self.sessions.containers())
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no log may show: the secrets of the profiles in force, by value."""
+        return secret_values(self.profiles.all().values())
+
     def _reload_or_log(self) -> None:
+        self._supervisor.reloading()
         try:
             self.profiles.reload()
         except DeepdError as error:
             logger.error("cannot reload: %s", error)  # noqa: TRY400 - its text says all
+        self._supervisor.ready(f"serving at {self._sockets[0]}")
 
     async def _prune(self) -> None:
         while True:
@@ -217,9 +233,13 @@ class Daemon:
         self.store.close()
 
 
-def run_daemon(settings: Settings, paths: Sequence[Path], *, ready: Callable[[], None]) -> int:
+def run_daemon(
+    settings: Settings, paths: Sequence[Path], diary: Diary, *, ready: Callable[[], None]
+) -> int:
     """Be the daemon until it is stopped; return the process's exit code."""
     import uvloop  # noqa: PLC0415 - only the daemon needs it
 
-    uvloop.run(Daemon(settings, paths).run(ready))
+    daemon = Daemon(settings, paths)
+    diary.secrets = daemon.secrets
+    uvloop.run(daemon.run(ready))
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -31,6 +31,15 @@ class EventBus:
         self._clock = clock
         self._followers: set[_Follower] = set()
         self._unwritten: deque[Fact] = deque(maxlen=_UNWRITTEN)
+        self.seen: Counter[tuple[str, str]] = Counter()
+        """Events since the start by their kind and the state that they tell."""
+        self.dropped = 0
+        """Followers that were too slow, since the start."""
+
+    @property
+    def followers(self) -> int:
+        """How many follow now."""
+        return len(self._followers)
 
     def publish(self, kind: EventKind, *, session: str = "", call: str = "", **data: Any) -> Event:
         """Store a fact, then show it to the followers.
@@ -97,9 +106,11 @@ class EventBus:
         return event
 
     def _show(self, event: Event) -> None:
+        self.seen[event.kind, str(event.data.get("state", ""))] += 1
         for follower in tuple(self._followers):
             if not follower.put(event):
                 self._followers.discard(follower)
+                self.dropped += 1
 
     def _check(self, after: int) -> None:
         first, last = self._store.first_event_id(), self._store.last_event_id()

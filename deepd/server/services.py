@@ -14,6 +14,7 @@ from deepd.model.call import Call, Chunk
 from deepd.model.caller import Caller
 from deepd.model.event import Dropped, Event
 from deepd.model.ids import CallId, ProfileName, SessionName
+from deepd.model.metric import Metric
 from deepd.model.profile import Profile
 from deepd.model.sandbox import SandboxStats
 from deepd.model.session import SessionView
@@ -145,5 +146,7 @@ class Services:
     """A private folder for bodies that are too large for memory."""
     audit: Callable[[int, int], Sequence[Any]] | None = None
     """Rows of the audit trail after a number, at most so many."""
+    numbers: Callable[[], Sequence[Metric]] = tuple
+    """What the daemon counts of itself."""
     policy: Policy | None = None
     limits: Limits = field(default_factory=Limits)

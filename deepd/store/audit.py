@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from deepd.store.database import Database
-from deepd.store.text import to_canonical_text, to_text
+from deepd.errors import NotFoundError
+from deepd.model.audit import START, AuditRow, check_chain, digest
+from deepd.store.database import Database, translate
+from deepd.store.text import to_canonical_text
 
-_START = "0" * 64
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """One link of the chain."""
-
-    id: int
-    at: float
-    kind: str
-    call: str
-    body: str
-    """JSON, exactly as it was hashed."""
-    prev_hash: str
-    hash: str
-
-    def is_sound(self) -> bool:
-        """Whether the row is still what was hashed."""
-        return self.hash == _digest(
-            self.prev_hash, self.id, self.at, self.kind, self.call, self.body
-        )
+_SELECT = "SELECT id, at, kind, call, body, prev_hash, hash FROM audit"
 
 
 class AuditTable(Database):
@@ -43,31 +26,26 @@ class AuditTable(Database):
         text = to_canonical_text(body)
         with self.write():
             number, previous = self._audit_tail()
-            digest = _digest(previous, number + 1, at, kind, call, text)
+            hashed = digest(previous, number + 1, at, kind, call, text)
             self._execute(
                 "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (number + 1, at, kind, call, text, previous, digest),
+                (number + 1, at, kind, call, text, previous, hashed),
             )
-            self._tail = (number + 1, digest)
+            self._tail = (number + 1, hashed)
 
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditRow]:
         """Return rows in their order."""
-        rows = self._all(
-            "SELECT id, at, kind, call, body, prev_hash, hash FROM audit "
-            "WHERE id > ? ORDER BY id LIMIT ?",
-            (after, limit),
-        )
+        rows = self._all(f"{_SELECT} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [AuditRow(*row) for row in rows]
+
+    def audit_head(self) -> int:
+        """Return the number of the newest row, 0 before the first."""
+        return self._audit_tail()[0]
 
     def broken_audit_row(self) -> int | None:
         """Return the number of the first row that was changed, or that misses the one before it."""
-        expected: tuple[int, str] | None = None
-        for row in self._all_audit():
-            follows = expected is None or (row.id, row.prev_hash) == expected
-            if not follows or not row.is_sound() or (row.id == 1 and row.prev_hash != _START):
-                return row.id
-            expected = (row.id + 1, row.hash)
-        return None
+        broken = check_chain(self._all_audit()).broken
+        return broken.row if broken else None
 
     def _all_audit(self) -> Iterator[AuditRow]:
         after = 0
@@ -78,7 +56,7 @@ class AuditTable(Database):
     def _audit_tail(self) -> tuple[int, str]:
         if self._tail is None:
             row = self._one("SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1")
-            self._tail = (row[0], row[1]) if row else (0, _START)
+            self._tail = (row[0], row[1]) if row else (0, START)
         return self._tail
 
     def _forget(self) -> None:
@@ -86,6 +64,14 @@ class AuditTable(Database):
         self._tail = None
 
 
-def _digest(previous: str, number: int, at: float, kind: str, call: str, body: str) -> str:
-    text = to_text([previous, number, at, kind, call, body])
-    return hashlib.sha256(text.encode()).hexdigest()
+def read_audit(folder: Path) -> Iterator[AuditRow]:
+    """Yield the trail of a state folder that no daemon has now; nothing is changed in it."""
+    path = folder / "deepd.db"
+    if not path.exists():
+        raise NotFoundError(f"there is no trail: {path} does not exist")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            for row in file.execute(f"{_SELECT} ORDER BY id"):
+                yield AuditRow(*row)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -34,6 +35,8 @@ class Database:
         self._durable = False
         self._synchronous_full = True
         self._after: list[Callable[[], None]] = []
+        self.commits = self.durable_commits = self.refusals = 0
+        self.durable_seconds = 0.0
         try:
             self._prepare()
         except sqlite3.Error as error:
@@ -70,10 +73,11 @@ class Database:
         self._begin(durable)
         try:
             yield
-            self._execute("COMMIT")
+            self._commit()
         except BaseException as error:
             self._roll_back()
             if isinstance(error, sqlite3.Error):
+                self.refusals += 1
                 raise translate(error, self.path) from error
             raise
         self._open = False
@@ -106,6 +110,21 @@ class Database:
         except sqlite3.Error as error:
             raise translate(error, self.path) from error
         self._open, self._durable = True, durable
+
+    def _commit(self) -> None:
+        self.commits += 1
+        if not self._durable:
+            self._execute("COMMIT")
+            return
+        began = time.perf_counter()
+        self._execute("COMMIT")
+        self.durable_commits += 1
+        self.durable_seconds += time.perf_counter() - began
+
+    def size(self) -> int:
+        """Return the bytes of the file and of the log before it."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        return sum(path.stat().st_size for path in (self.path, log) if path.exists())
 
     def _roll_back(self) -> None:
         self._open = False

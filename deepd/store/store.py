@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Self
 
+from deepd.errors import SettingsError
 from deepd.store.approvals import ApprovalTable
 from deepd.store.audit import AuditTable
 from deepd.store.events import EventTable
@@ -55,6 +56,13 @@ class Store(SessionTable, ApprovalTable, EventTable, AuditTable, RetentionTable)
             return
         with self.write():
             self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def check(self) -> None:
+        """Raise what is wrong when the store does not answer as it must."""
+        if self.get_meta("instance") != self.instance:
+            raise SettingsError(f"{self.path} was exchanged under the daemon")
+        if not self.path.exists():
+            raise SettingsError(f"{self.path} was removed under the daemon")
 
     def close(self) -> None:
         """Close the file, then let another process have the folder."""
