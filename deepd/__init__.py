@@ -111,15 +111,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'deepd' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - late: it is not needed to import deepd
+if not TYPE_CHECKING:  # else a name that is not there would pass for one that is
 
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'deepd' has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - late: importing deepd needs none
+
+        value = getattr(import_module(home), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
