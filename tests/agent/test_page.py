@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 import deepd
+from deepd.library.place import AnyPath
 from tests.agent.page import PAGE, Block, python_blocks
 from tests.agent.scripted import Call, Script, scripted_models
 from tests.images import PYTHON, engine_api, is_here
@@ -173,7 +175,7 @@ def human_in_the_loop(block: Block, reader: Reader) -> None:
 
 def automatic_start(block: Block, reader: Reader) -> None:
     class Watched(deepd.DockerSandbox):
-        def write(self, path: str, content: str | bytes) -> deepd.WriteResult:
+        def write(self, path: AnyPath, content: str | bytes) -> deepd.WriteResult:
             assert not self.is_alive(), "it starts at its first operation"
             return super().write(path, content)
 
@@ -295,6 +297,12 @@ def test_a_block_does_what_the_page_says(block: Block, reader: Reader) -> None:
 def test_no_block_is_missed() -> None:
     assert [block.name for block in python_blocks()] == list(SCENARIOS)
     assert len(SCENARIOS) == PAGE.read_text().count("```python")
+
+
+def test_the_page_is_the_one_that_its_readers_know() -> None:
+    assert hashlib.sha256(PAGE.read_bytes()).hexdigest() == (
+        "ef5b7e71b3dedee30ddb977586c92e0db570010709b688cc38b8d77a5eaf9b91"
+    ), "the page is what the library is held to: it is not changed to fit"
 
 
 def test_only_import_lines_are_changed_and_uses_filled_in() -> None:
