@@ -9,14 +9,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from deepd.errors import ArgumentsError, DeepdError
+from deepd.library.live import Live
 from deepd.library.page import Page
-from deepd.library.place import Place
+from deepd.library.place import AnyPath, Place, checked_path
 from deepd.library.results import EditResult, ExecuteResponse, FileInfo, GrepMatch, WriteResult
 from deepd.library.telling import IN_RESULT, said, with_next_step
 from deepd.model.files import FileStat
 
 
-class AsyncBackend(ABC):
+class AsyncBackend(Live, ABC):
     """What can be done in a sandbox, for programs on asyncio.
 
     Relative paths begin at the work dir. A file operation reports what went wrong with the file
@@ -51,12 +52,14 @@ class AsyncBackend(ABC):
         After `timeout` seconds the command and all that it started are ended and
         `CallTimeoutError`, a `TimeoutError`, is raised with the `output` so far in bytes; `None`
         lets it take as long as it takes. What it leaves in the background goes on. Raises
-        `CallLostError` when the container goes away under it.
+        `ArgumentsError` for a command or a timeout that makes no sense, `CallLostError` when the
+        container goes away under it, `SandboxStopped` after `stop()`; in a daemon's session also
+        `DeniedError`.
         """
         async with self._place() as place:
             return await place.execute(command, timeout)
 
-    async def read(self, path: str, offset: int = 0, limit: int = 2000) -> str:
+    async def read(self, path: AnyPath, offset: int = 0, limit: int = 2000) -> str:
         """Return a file's text: at most `limit` lines from line `offset`, counted from 0, on.
 
         When there is more, the last line says so; past the end it is `[End of file]`; a file that
@@ -65,31 +68,31 @@ class AsyncBackend(ABC):
         try:
             page = Page(offset, limit)
             async with self._place() as place:
-                async for piece in place.stream(path):
+                async for piece in place.stream(checked_path(path)):
                     page.feed(piece)
             return page.text()
         except IN_RESULT as error:
             return f"Error: {said(error)}"
 
-    async def read_bytes(self, path: str) -> bytes:
+    async def read_bytes(self, path: AnyPath) -> bytes:
         """Return a file as it is, at most 256 MiB; raise `FileError` when it cannot be read."""
         async with self._place() as place:
-            return await place.read(path)
+            return await place.read(checked_path(path))
 
-    async def write(self, path: str, content: str | bytes) -> WriteResult:
+    async def write(self, path: AnyPath, content: str | bytes) -> WriteResult:
         """Write a file: all of it or nothing, in folders made where missing.
 
         Through a link its target is written; mode and owner of a file that was there stay.
         """
         try:
             async with self._place() as place:
-                return WriteResult(path=await place.write(path, _octets(content)))
+                return WriteResult(path=await place.write(checked_path(path), _octets(content)))
         except IN_RESULT as error:
             return WriteResult(error=said(error))
 
     async def edit(
         self,
-        path: str,
+        path: AnyPath,
         old_string: str,
         new_string: str,
         replace_all: bool = False,  # noqa: FBT001, FBT002 - the signature that users know
@@ -101,36 +104,36 @@ class AsyncBackend(ABC):
         try:
             async with self._place() as place:
                 where, count = await place.edit(
-                    path, old_string, new_string, replace_all=replace_all
+                    checked_path(path), old_string, new_string, replace_all=replace_all
                 )
             return EditResult(path=where, occurrences=count)
         except IN_RESULT as error:
             return EditResult(error=said(error))
 
-    async def exists(self, path: str) -> bool:
+    async def exists(self, path: AnyPath) -> bool:
         """Tell whether there is something at the end of a path; raise `FileError` if it is not
         allowed to know."""
         async with self._place() as place:
-            return await place.exists(path)
+            return await place.exists(checked_path(path))
 
-    async def ls_info(self, path: str) -> list[FileInfo]:
+    async def ls_info(self, path: AnyPath) -> list[FileInfo]:
         """Return what is in a folder, sorted, hidden names too; raise `FileError` for no folder."""
         async with self._place() as place:
-            return [_info(entry) for entry in await place.ls(path)]
+            return [_info(entry) for entry in await place.ls(checked_path(path))]
 
-    async def glob_info(self, pattern: str, path: str = "/") -> list[FileInfo]:
+    async def glob_info(self, pattern: str, path: AnyPath = "/") -> list[FileInfo]:
         """Return what matches below a folder, sorted: `*.py` in it, `**/*.py` at every depth.
 
         At most 10,000; raises `FileError` for a folder that is not there, `ArgumentsError` for an
         empty pattern.
         """
         async with self._place() as place:
-            return [_info(entry) for entry in await place.glob(pattern, path)]
+            return [_info(entry) for entry in await place.glob(pattern, checked_path(path))]
 
     async def grep_raw(
         self,
         pattern: str,
-        path: str | None = None,
+        path: AnyPath | None = None,
         glob: str | None = None,
         ignore_hidden: bool = True,  # noqa: FBT001, FBT002 - the signature that users know
     ) -> list[GrepMatch] | str:
@@ -142,7 +145,7 @@ class AsyncBackend(ABC):
         try:
             async with self._place() as place:
                 found = await place.grep(
-                    pattern, path or ".", glob=glob, ignore_hidden=ignore_hidden
+                    pattern, checked_path(path or "."), glob=glob, ignore_hidden=ignore_hidden
                 )
             return [GrepMatch(match.path, match.line_number, match.line) for match in found]
         except IN_RESULT as error:

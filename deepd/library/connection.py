@@ -12,6 +12,7 @@ from deepd.client.async_ import AsyncClient
 from deepd.errors import FileError, ForbiddenError, SandboxStopped
 from deepd.library.backend import AsyncBackend, told
 from deepd.library.front import Backend
+from deepd.library.live import Live
 from deepd.library.loop import hand_over, run
 from deepd.library.place import Place, checked_command, checked_timeout
 from deepd.library.results import ExecuteResponse
@@ -151,7 +152,7 @@ class DaemonSandbox(Backend[AsyncDaemonSandbox]):
         return self._twin.session_id
 
 
-class AsyncConnection:
+class AsyncConnection(Live):
     """A daemon, for programs on asyncio; for one event loop."""
 
     def __init__(
@@ -195,7 +196,7 @@ class AsyncConnection:
         await self.aclose()
 
 
-class Connection:
+class Connection(Live):
     """A daemon and its sandboxes; may be used by any number of threads at once."""
 
     def __init__(self, twin: AsyncConnection) -> None:

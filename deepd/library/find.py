@@ -9,7 +9,7 @@ from typing import Literal
 
 from deepd.engine.base import Engine
 from deepd.errors import ConflictError, EngineError, OwnedError
-from deepd.library.wish import KEPT, LIBRARY, Wish
+from deepd.library.wish import KEPT, LIBRARY, UNNAMED, Wish
 from deepd.model.ids import ContainerId
 from deepd.model.sandbox import Sandbox, SandboxState
 from deepd.sandbox.owner import OwnerLock
@@ -65,13 +65,14 @@ def _continue(wish: Wish, found: Sandbox | None, own: ContainerId) -> Step:
 
 
 async def sweep(engine: Engine, wish: Wish, observed: Sequence[Sandbox]) -> None:
-    """Remove what processes that are no more have left stopped, under the wish's instance."""
+    """Remove what processes that are no more have left, under the wish's instance.
+
+    What has a name and still runs is left alone: another process may go on with it.
+    """
     for sandbox in observed:
-        if (
-            sandbox.session in (None, wish.session)
-            or sandbox.state in _UP
-            or sandbox.profile != LIBRARY
-        ):
+        is_of_use = sandbox.profile == LIBRARY and sandbox.state in _UP
+        is_ours = sandbox.profile in {LIBRARY, UNNAMED} and sandbox.session is not None
+        if not is_ours or is_of_use or sandbox.session == wish.session:
             continue
         lock = OwnerLock(wish.owners(), ContainerId(str(sandbox.session)))
         with suppress(OwnedError), lock:

@@ -7,13 +7,15 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from deepd.library.backend import AsyncBackend
-from deepd.library.loop import hand_over, run
+from deepd.library.live import Live
+from deepd.library.loop import hand_over, has_ended, run
+from deepd.library.place import AnyPath
 from deepd.library.results import EditResult, ExecuteResponse, FileInfo, GrepMatch, WriteResult
 
 B = TypeVar("B", bound=AsyncBackend)
 
 
-class Backend(Generic[B]):
+class Backend(Live, Generic[B]):
     """What can be done in a sandbox, for programs that wait for each operation.
 
     May be used by any number of threads at once. Relative paths begin at the work dir. A file
@@ -41,11 +43,13 @@ class Backend(Generic[B]):
         After `timeout` seconds the command and all that it started are ended and
         `CallTimeoutError`, a `TimeoutError`, is raised with the `output` so far in bytes; `None`
         lets it take as long as it takes. What it leaves in the background goes on. Raises
-        `CallLostError` when the container goes away under it, and `SandboxStopped` after `stop()`.
+        `ArgumentsError` for a command or a timeout that makes no sense, `CallLostError` when the
+        container goes away under it, `SandboxStopped` after `stop()`; in a daemon's session also
+        `DeniedError`.
         """
         return run(self._twin.execute(command, timeout))
 
-    def read(self, path: str, offset: int = 0, limit: int = 2000) -> str:
+    def read(self, path: AnyPath, offset: int = 0, limit: int = 2000) -> str:
         """Return a file's text: at most `limit` lines from line `offset`, counted from 0, on.
 
         When there is more, the last line says so; past the end it is `[End of file]`; a file that
@@ -53,11 +57,11 @@ class Backend(Generic[B]):
         """
         return run(self._twin.read(path, offset, limit))
 
-    def read_bytes(self, path: str) -> bytes:
+    def read_bytes(self, path: AnyPath) -> bytes:
         """Return a file as it is, at most 256 MiB; raise `FileError` when it cannot be read."""
         return run(self._twin.read_bytes(path))
 
-    def write(self, path: str, content: str | bytes) -> WriteResult:
+    def write(self, path: AnyPath, content: str | bytes) -> WriteResult:
         """Write a file: all of it or nothing, in folders made where missing.
 
         Through a link its target is written; mode and owner of a file that was there stay. What
@@ -67,7 +71,7 @@ class Backend(Generic[B]):
 
     def edit(
         self,
-        path: str,
+        path: AnyPath,
         old_string: str,
         new_string: str,
         replace_all: bool = False,  # noqa: FBT001, FBT002 - the signature that users know
@@ -78,15 +82,16 @@ class Backend(Generic[B]):
         """
         return run(self._twin.edit(path, old_string, new_string, replace_all))
 
-    def exists(self, path: str) -> bool:
-        """Tell whether there is something at the end of a path."""
+    def exists(self, path: AnyPath) -> bool:
+        """Tell whether there is something at the end of a path; raise `FileError` if it is not
+        allowed to know."""
         return run(self._twin.exists(path))
 
-    def ls_info(self, path: str) -> list[FileInfo]:
+    def ls_info(self, path: AnyPath) -> list[FileInfo]:
         """Return what is in a folder, sorted, hidden names too; raise `FileError` for no folder."""
         return run(self._twin.ls_info(path))
 
-    def glob_info(self, pattern: str, path: str = "/") -> list[FileInfo]:
+    def glob_info(self, pattern: str, path: AnyPath = "/") -> list[FileInfo]:
         """Return what matches below a folder, sorted: `*.py` in it, `**/*.py` at every depth.
 
         At most 10,000; raises `FileError` for a folder that is not there, `ArgumentsError` for an
@@ -97,7 +102,7 @@ class Backend(Generic[B]):
     def grep_raw(
         self,
         pattern: str,
-        path: str | None = None,
+        path: AnyPath | None = None,
         glob: str | None = None,
         ignore_hidden: bool = True,  # noqa: FBT001, FBT002 - the signature that users know
     ) -> list[GrepMatch] | str:
@@ -122,7 +127,8 @@ class Backend(Generic[B]):
 
     def stop(self) -> None:
         """End it for good; later operations raise `SandboxStopped`. Stopped already is no error."""
-        run(self._twin.stop())
+        if not has_ended():  # a program that ends has stopped everything by itself
+            run(self._twin.stop())
 
     def __enter__(self) -> Self:
         self.start()

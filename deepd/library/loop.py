@@ -7,10 +7,12 @@ import atexit
 import concurrent.futures
 import logging
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from deepd.errors import SandboxStopped
 from deepd.library.yard import yard
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ async def _stop_all() -> None:
 
 
 _current: _LoopThread | None = None
+_has_ended = False
 _guard = threading.Lock()
 _inherited: list[object] = []
 
@@ -63,8 +66,12 @@ def submit(work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
     """Have the loop thread do it; the future may be waited for or cancelled."""
     global _current  # noqa: PLW0603 - one a process
     with _guard:
+        if _has_ended:
+            work.close()
+            raise SandboxStopped("the program ends, and all its sandboxes with it")
         if _current is None:
             _current = _LoopThread()
+            _have_children_end_theirs()
         return _current.submit(work)
 
 
@@ -83,9 +90,25 @@ async def hand_over(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit(work))
 
 
+def has_ended() -> bool:
+    """Tell whether the program ends and everything was stopped."""
+    return _has_ended
+
+
 def _at_exit() -> None:
+    global _has_ended  # noqa: PLW0603 - one a process
+    if _has_ended:
+        return
     if _current is not None:
         _current.shut_down()
+    _has_ended = True
+
+
+def _have_children_end_theirs() -> None:
+    """Have what multiprocessing forks stop its own at its end: `atexit` does nothing there."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        sys.modules["multiprocessing.util"].Finalize(None, _at_exit, exitpriority=0)
 
 
 def _after_fork() -> None:

@@ -110,8 +110,13 @@ class Machine:
 
     async def stop(self) -> None:
         """End it and let go of its container; again is no error and waits for the same end."""
-        self._stopping = self._stopping or self._begin_stop()
-        await asyncio.shield(self._stopping)
+        await asyncio.shield(self._end_now())
+
+    def end_soon(self) -> None:
+        """End it unless somebody has it; from any thread, whatever became of its loop."""
+        if self.pid == os.getpid():
+            with suppress(RuntimeError):  # the loop is closed
+                self.loop.call_soon_threadsafe(self._end_unused)
 
     async def leave(self, user: object) -> None:
         """Forget an object for which nothing could be made, and with the last one itself."""
@@ -119,11 +124,17 @@ class Machine:
         if not self.users and self.is_blank and not self._busy:
             await self._forget(self)
 
-    def _begin_stop(self) -> asyncio.Task[None]:
-        self.ended = True
-        stopping = self.loop.create_task(self._stop(), name=f"stop {self.wish.name}")
-        stopping.add_done_callback(_retrieved)
-        return stopping
+    def _end_unused(self) -> None:
+        # Looked through, as its length still counts the one that is just going.
+        if not list(self.users) and not self._busy:
+            self._end_now()
+
+    def _end_now(self) -> asyncio.Task[None]:
+        if self._stopping is None or self._stopping.cancelled():
+            self.ended = True
+            self._stopping = self.loop.create_task(self._stop(), name=f"stop {self.wish.name}")
+            self._stopping.add_done_callback(_retrieved)
+        return self._stopping
 
     async def _ready(self) -> Sandbox:
         for _ in range(_STARTS):
@@ -309,7 +320,7 @@ class Machine:
 
     def _begin_resting(self) -> None:
         if not self.users and self.wish.profile.auto_remove:
-            self._stopping = self._stopping or self._begin_stop()
+            self._end_now()
             return
         self._resting = self.loop.create_task(self._rest(), name=f"rest {self.wish.name}")
 
@@ -337,11 +348,17 @@ class Machine:
                     await self._guest.set_lease(1)
             await self._let_go()
             await self._end_container()
-        finally:
-            self._disown()
-            await self._forget(self)
-            if self._lost:
-                await self._engine.aclose()
+        except Exception:
+            # Not where it was cancelled: its loop is shut down, and the yard tries again.
+            await self._give_up()
+            raise
+        await self._give_up()
+
+    async def _give_up(self) -> None:
+        self._disown()
+        await self._forget(self)
+        if self._lost:
+            await self._engine.aclose()
 
     async def _end_container(self) -> None:
         container = self._container

@@ -13,7 +13,8 @@ from typing import Any, Self, Unpack
 from deepd.engine.workspace import prepare_workspace
 from deepd.errors import ConflictError, DeepdError
 from deepd.library.backend import told
-from deepd.library.loop import hand_over, run
+from deepd.library.live import Live
+from deepd.library.loop import hand_over, has_ended, run
 from deepd.library.runtimes import DEFAULT_IMAGE, RuntimeConfig, find_runtime
 from deepd.library.sandbox import AsyncDockerSandbox, DockerSandbox
 from deepd.library.wish import SandboxOptions
@@ -22,7 +23,7 @@ from deepd.library.yard import yard
 logger = logging.getLogger(__name__)
 
 
-class AsyncSessionManager:
+class AsyncSessionManager(Live):
     """One sandbox a session id, for programs on asyncio; see `SessionManager`."""
 
     def __init__(
@@ -161,7 +162,7 @@ class AsyncSessionManager:
                 logger.warning("cannot clean up idle sessions: %s", error)
 
 
-class SessionManager:
+class SessionManager(Live):
     """A sandbox for each user of a program, found again by its session id.
 
     `default_runtime` (or `image`) is what sandboxes are made of. After `default_idle_timeout`
@@ -231,6 +232,8 @@ class SessionManager:
     def shutdown(self) -> Count:
         """Release all sessions and return how many there were; may be awaited too."""
         self._fronts.clear()
+        if has_ended():
+            return Count(0)
         return Count(run(self._twin.shutdown()))
 
     def __contains__(self, session_id: object) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from deepd.errors import ArgumentsError, CallTimeoutError
 from deepd.guest.requests import Execute, How
@@ -14,6 +15,9 @@ from deepd.model.files import FileStat, Match
 from deepd.model.profile import Limits
 from deepd.sandbox.execute import ExecResult
 from deepd.sandbox.sandbox import Sandbox
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+"""A path in a sandbox, as a text or as `pathlib` has it."""
 
 MAX_TIMEOUT = 4_000_000.0
 """Seconds, 46 days: the most that fits on the wire."""
@@ -134,6 +138,16 @@ class GuestPlace:
         return await self._sandbox.grep(pattern, path, glob=glob, ignore_hidden=ignore_hidden)
 
 
+def checked_path(path: AnyPath) -> str:
+    """Return a path as a text, or raise `ArgumentsError`."""
+    text = os.fspath(path) if isinstance(path, str | bytes | os.PathLike) else path
+    if isinstance(text, bytes):
+        raise ArgumentsError("the path must be a text, not bytes", next_step="os.fsdecode(path)")
+    if not isinstance(text, str):
+        raise ArgumentsError(f"the path must be a text, not {type(path).__name__}")
+    return text
+
+
 def checked_command(command: str) -> str:
     """Return a command that can be run, or raise `ArgumentsError`."""
     if not isinstance(command, str):
@@ -145,9 +159,11 @@ def checked_command(command: str) -> str:
 
 def checked_timeout(timeout: float | None) -> float | None:
     """Return a timeout in seconds, or raise `ArgumentsError`."""
-    if timeout is not None and not 0 < timeout <= MAX_TIMEOUT:
+    if timeout is None:
+        return None
+    if not isinstance(timeout, int | float) or not 0 < timeout <= MAX_TIMEOUT:
         raise ArgumentsError(
-            f"the timeout must be more than 0 and at most {MAX_TIMEOUT:,.0f} seconds",
+            f"the timeout must be a number of seconds, more than 0 and at most {MAX_TIMEOUT:,.0f}",
             next_step="leave it out to let the command run for as long as it takes",
         )
     return timeout

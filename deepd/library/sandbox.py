@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,8 @@ from deepd.library.yard import yard
 class AsyncDockerSandbox(AsyncBackend):
     """A container for commands and files, for programs on asyncio; see `DockerSandbox`.
 
-    It belongs to the event loop that first uses it.
+    It belongs to the event loop that first uses it, and ends with it where the loop is shut down
+    as `asyncio.run` does.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the signature that users know
@@ -134,6 +136,8 @@ class AsyncDockerSandbox(AsyncBackend):
                 )
             machine = self._machine = yard().machine(self._wish)
             machine.users.add(self)
+            if not self._wish.is_named:
+                weakref.finalize(self, machine.end_soon).atexit = False
         elif machine.pid != os.getpid():
             raise OwnedError(
                 f"the sandbox {self.id} belongs to the process {machine.pid}, of which this one"
@@ -154,21 +158,29 @@ class AsyncDockerSandbox(AsyncBackend):
 class DockerSandbox(Backend[AsyncDockerSandbox]):
     """A container of its own for commands and files; it starts at the first operation.
 
-    Without a daemon: the container belongs to this process, ends with it, and ends by itself
-    when the process is killed. `image` is pulled where it is missing. `work_dir` is where commands
-    run and relative paths begin. `auto_remove=False` only stops the container at `stop()`: the
-    next sandbox of the same `session_id` goes on with its files. `runtime` is a `RuntimeConfig`
-    or the name of one in `BUILTIN_RUNTIMES`, and goes before `image`. `session_id` (or
-    `sandbox_id`) names the sandbox: objects of one name in a process share one container, and
-    another process gets `OwnedError`. After `idle_timeout` seconds without work the container
-    stops, and starts again with its files at the next operation; 0 and `None` are never.
-    `volumes` maps folders of this machine to paths in the container, read-only with `:ro`; missing
-    ones are made. `workspace_root` mounts `<root>/<session_id>/workspace` of this machine at the
-    work dir. By keyword `SandboxOptions`: by default no network, 1 GiB of memory, 2 cores,
-    256 processes, and commands run as an ordinary user.
+    Without a daemon: the container belongs to this process and ends with it. Where the process is
+    killed it ends by itself, after `idle_timeout`, or 5 minutes at most when it has no name.
 
-    Raises `BadRequestError` for an id other than 1 to 63 of `a-z 0-9 _ . -`, and `ArgumentsError`
-    for what cannot be meant; nothing is made then.
+    Args:
+        image: Pulled where it is missing.
+        sandbox_id: The same as `session_id`.
+        work_dir: Where commands run and relative paths begin; made where it is missing.
+        auto_remove: `False` only stops the container at `stop()`: the next sandbox of the same
+            `session_id` goes on with its files.
+        runtime: A `RuntimeConfig`, or the name of one in `BUILTIN_RUNTIMES`, in place of `image`.
+        session_id: Its name: 1 to 63 of `a-z 0-9 _ . -`. Objects of one name in a process share
+            one container, and another process gets `OwnedError`. Without a name it is removed
+            when its object is no more.
+        idle_timeout: Seconds without work after which the container stops; it starts again with
+            its files at the next operation. 0 and `None` are never.
+        volumes: Folders of this machine to paths in the container, read-only with `:ro` behind
+            the path; missing ones are made.
+        workspace_root: Mounts `<root>/<session_id>/workspace` of this machine at the work dir.
+        options: See `SandboxOptions`. By default no network, 1 GiB of memory, 2 cores, 256
+            processes, and commands run as an ordinary user.
+
+    Raises `BadRequestError` for an id that is no name, and `ArgumentsError` for what cannot be
+    meant; nothing is made then.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the signature that users know

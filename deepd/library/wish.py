@@ -23,6 +23,10 @@ from deepd.model.sandbox import SandboxSpec, sandbox_name
 LIBRARY = ProfileName("library")
 KEPT = ProfileName("library-kept")
 """In the label of containers that `stop()` only stops."""
+UNNAMED = ProfileName("library-unnamed")
+"""In the label of containers that nobody can ask for again once their object is gone."""
+UNNAMED_LEASE = 300.0
+"""Seconds; more than a stopped debugger mostly takes."""
 LEAST_LEASE = 20.0
 """Seconds; a guest whose lease is not well above the time between two pings would end too soon."""
 
@@ -62,6 +66,8 @@ class Wish:
     """One sandbox: what it is made of, whose it is and how it is found again."""
 
     session: SessionName
+    is_named: bool
+    """Whether the session's id was given, so that another object can go on with it."""
     profile: Profile
     runtime: RuntimeConfig | None
     workspace_root: Path | None
@@ -85,12 +91,16 @@ class Wish:
     @property
     def label(self) -> ProfileName:
         """The container's profile label."""
-        return LIBRARY if self.profile.auto_remove else KEPT
+        if not self.profile.auto_remove:
+            return KEPT
+        return LIBRARY if self.is_named else UNNAMED
 
     @property
     def lease(self) -> float | None:
         """Seconds after which an abandoned guest ends by itself."""
         idle = self.profile.idle_timeout
+        if self.label == UNNAMED:
+            idle = min(idle or UNNAMED_LEASE, UNNAMED_LEASE)
         return None if idle is None else max(idle, LEAST_LEASE)
 
     def owners(self) -> Path:
@@ -169,6 +179,7 @@ def make_wish(  # noqa: PLR0913 - by keyword only: the sandbox's own parameters
         raise ArgumentsError(f"the session id must be a text, not {type(session).__name__}")
     return Wish(
         session=parse_session_name(session),
+        is_named=session_id is not None,
         profile=profile,
         runtime=found,
         workspace_root=root,

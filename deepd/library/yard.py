@@ -6,6 +6,8 @@ import asyncio
 import logging
 import os
 import threading
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Protocol
 
 from deepd.engine.docker import DockerEngine
@@ -29,6 +31,21 @@ class Yard:
         self._machines: dict[tuple[str, str], Machine] = {}
         self._engines: dict[tuple[str, str], DockerEngine] = {}
         self._others: set[Stoppable] = set()
+        self._ending = self._end_with_loop()
+
+    def begin(self) -> None:
+        """Have everything stopped when the running loop is shut down, as `asyncio.run` does.
+
+        A loop closes the asynchronous generators that were begun in it before it closes itself.
+        """
+        with suppress(StopIteration):
+            self._ending.__anext__().send(None)
+
+    async def _end_with_loop(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            await self.stop_all()
 
     def machine(self, wish: Wish) -> Machine:
         """Return the machine of a wish, new or shared; `ConflictError` when they do not agree."""
@@ -102,7 +119,10 @@ def yard() -> Yard:
     with _guard:
         for other in [other for other in _yards if other.is_closed()]:
             _yards.pop(other).abandon()
-        return _yards.setdefault(loop, Yard())
+        if loop not in _yards:
+            _yards[loop] = Yard()
+            _yards[loop].begin()
+        return _yards[loop]
 
 
 def _after_fork() -> None:

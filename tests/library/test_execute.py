@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,7 @@ def test_a_command_that_cannot_be_run_is_refused(sandbox: DockerSandbox, command
         sandbox.execute(command)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), 1e12])
-def test_a_timeout_that_makes_no_sense_is_refused(sandbox: DockerSandbox, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), 1e12, "5"])
+def test_a_timeout_that_makes_no_sense_is_refused(sandbox: DockerSandbox, timeout: Any) -> None:
     with pytest.raises(ArgumentsError, match="the timeout must be"):
         sandbox.execute("true", timeout=timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -181,6 +182,29 @@ def test_relative_paths_begin_at_the_work_dir(sandbox: DockerSandbox) -> None:
     assert sandbox.read("relative.txt") == "here"
     assert sandbox.exists("relative.txt")
     assert not sandbox.exists("nothing.txt")
+
+
+def test_paths_may_be_pathlib_s(sandbox: DockerSandbox, place: str) -> None:
+    file = PurePosixPath(place) / "ü" / "file.txt"
+    assert sandbox.write(file, "text").path == str(file)
+    assert sandbox.edit(file, "text", "texts").occurrences == 1
+    assert (sandbox.read(file), sandbox.read_bytes(file)) == ("texts", b"texts")
+    assert sandbox.exists(file)
+    assert [info.path for info in sandbox.ls_info(file.parent)] == [str(file)]
+    assert [info.path for info in sandbox.glob_info("*.txt", file.parent)] == [str(file)]
+    assert len(sandbox.grep_raw("text", file)) == 1
+    assert "not bytes" in str(sandbox.write(place.encode(), "x").error)  # type: ignore[arg-type]
+
+
+def test_names_that_are_no_text_are_listed_and_can_be_used(
+    sandbox: DockerSandbox, place: str
+) -> None:
+    sandbox.execute(f"cd {place}; printf hello > \"$(printf 'bad\\377name')\"")
+    (info,) = sandbox.ls_info(place)
+    assert os.fsencode(info.name) == b"bad\xffname"
+    assert sandbox.read(info.path) == "hello"
+    assert sandbox.write(info.path, "again").error is None
+    assert [match.path for match in sandbox.grep_raw("again", place) if match] == [info.path]  # type: ignore[union-attr]
 
 
 def test_the_page_s_own_file_at_the_root_can_be_written(sandbox: DockerSandbox) -> None:

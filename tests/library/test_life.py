@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from pathlib import Path
@@ -222,7 +223,21 @@ def test_an_idle_sandbox_stops_and_goes_on_with_its_files(own: str) -> None:
 
 
 def test_an_idle_sandbox_that_nobody_has_any_more_is_removed(own: str) -> None:
-    DockerSandbox(idle_timeout=0.5).start()
+    DockerSandbox(session_id="named", idle_timeout=0.5).start()
+    eventually_sync(lambda: not containers(own))
+
+
+def test_a_sandbox_without_a_name_goes_with_its_object(own: str) -> None:
+    sandbox = DockerSandbox()
+    same = DockerSandbox(session_id=sandbox.id)
+    assert sandbox.execute("sleep 300 & echo on").output == "on\n"
+    assert same.execute("echo shared").output == "shared\n"
+    del sandbox
+    gc.collect()
+    assert same.execute("echo still mine").output == "still mine\n"
+    same.stop()
+    assert DockerSandbox().execute("echo alone").output == "alone\n"
+    gc.collect()
     eventually_sync(lambda: not containers(own))
 
 

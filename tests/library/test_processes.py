@@ -75,6 +75,82 @@ def test_a_program_that_ends_by_an_error_leaves_nothing(own: str) -> None:
     assert containers(own) == []
 
 
+def test_what_a_killed_process_left_without_a_name_is_removed_at_the_next_start(own: str) -> None:
+    first = program(HOLD.replace('session_id="shared", ', ""))
+    assert line_of(first) == "ready"
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert [one.state for one in containers(own)] == ["running"]
+    with DockerSandbox(session_id="other"):
+        assert [one.name for one in containers(own)] == [f"deepd-{own}-other"]
+
+
+LOOP = """
+import asyncio, deepd
+async def main():
+    sandbox = deepd.AsyncDockerSandbox(session_id="named")
+    await sandbox.start()
+    asyncio.get_running_loop().call_later(60, sandbox.id)
+    local = deepd.AsyncLocalBackend()
+    await local.execute("sleep 4321 & echo $! && exit 0")
+    raise SystemExit(4)
+asyncio.run(main())
+"""
+
+
+def test_what_is_left_in_a_loop_ends_with_it_and_says_nothing(own: str) -> None:
+    ended = program(LOOP)
+    assert (ended.communicate(timeout=60)[1], ended.returncode) == ("", 4)
+    assert containers(own) == []
+
+
+LATE = """
+import deepd
+class Owner:
+    def __init__(self):
+        self.sandbox, self.manager = deepd.DockerSandbox(), deepd.SessionManager()
+        self.sandbox.start()
+        self.manager.get_or_create("user").start()
+    def __del__(self):
+        self.manager.shutdown()
+        self.sandbox.stop()
+        try:
+            self.sandbox.execute("true")
+        except Exception as error:
+            print(error)
+owner = Owner()
+"""
+
+
+def test_an_object_may_stop_its_sandbox_when_the_program_is_at_its_end(own: str) -> None:
+    ended = program(LATE)
+    out, err = ended.communicate(timeout=60)
+    assert (out, err, ended.returncode) == (
+        "the program ends, and all its sandboxes with it\n",
+        "",
+        0,
+    )
+    assert containers(own) == []
+
+
+MULTIPROCESSING = """
+import multiprocessing, deepd
+def work():
+    print(deepd.DockerSandbox().execute("echo child").output, end="", flush=True)
+if __name__ == "__main__":
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+
+
+def test_a_child_of_multiprocessing_leaves_nothing(own: str) -> None:
+    ended = program(MULTIPROCESSING)
+    assert ended.communicate(timeout=60) == ("child\n0\n", "")
+    assert containers(own) == []
+
+
 FORK = """
 import os, sys
 from deepd import DockerSandbox, OwnedError

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -20,7 +23,8 @@ from deepd.errors import ArgumentsError, BadRequestError, ConflictError, DeepdEr
 from deepd.library.find import NotUsableError, next_step
 from deepd.library.mounts import make_missing, read_volumes
 from deepd.library.page import END_OF_FILE, MAX_PAGE, Page
-from deepd.library.wish import KEPT, LIBRARY, Wish
+from deepd.library.place import checked_path
+from deepd.library.wish import KEPT, LEAST_LEASE, LIBRARY, UNNAMED, UNNAMED_LEASE, Wish
 from deepd.model.ids import ContainerId
 from deepd.model.profile import Volume
 from deepd.model.sandbox import Sandbox, SandboxState
@@ -273,7 +277,7 @@ def test_every_public_name_can_be_had_and_has_a_docstring() -> None:
     for name in homes - {"BUILTIN_RUNTIMES"}:
         assert getattr(deepd, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'DockerSandbx'"):
-        _ = deepd.DockerSandbx
+        _ = deepd.DockerSandbx  # type: ignore[attr-defined] # a type checker says so too
 
 
 def test_every_public_method_has_a_docstring() -> None:
@@ -285,6 +289,47 @@ def test_every_public_method_has_a_docstring() -> None:
             target = getattr(method, "fget", method)
             if callable(target) and not target.__name__.startswith("_"):
                 assert target.__doc__, f"{name}.{target.__name__}"
+
+
+def test_its_types_come_along() -> None:
+    assert (Path(deepd.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        DockerSandbox(),
+        AsyncDockerSandbox(),
+        deepd.LocalBackend("/tmp"),
+        SessionManager(),
+        deepd.connect("/tmp/none.sock"),
+    ],
+    ids=lambda live: type(live).__name__,
+)
+@pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_what_is_live_is_no_copy_s(live: object, way: Callable[[object], object]) -> None:
+    with pytest.raises(TypeError, match=rf"a {type(live).__name__} cannot be pickled or copied"):
+        way(live)
+
+
+def test_a_path_is_a_text_or_what_pathlib_makes() -> None:
+    assert checked_path(PurePosixPath("/a/ü")) == "/a/ü"
+    with pytest.raises(ArgumentsError, match="not bytes") as caught:
+        checked_path(b"/a")  # type: ignore[arg-type] # that is what is tested
+    assert "os.fsdecode" in caught.value.next_step
+    with pytest.raises(ArgumentsError, match="not int"):
+        checked_path(7)  # type: ignore[arg-type] # that is what is tested
+
+
+def test_a_sandbox_that_nobody_can_ask_for_again_is_given_up_sooner() -> None:
+    assert wish().lease == 3600
+    assert wish(idle_timeout=None).lease is None
+    unnamed = {"session_id": None}
+    assert wish(**unnamed).lease == wish(**unnamed, idle_timeout=None).lease == UNNAMED_LEASE
+    assert wish(**unnamed, idle_timeout=60).lease == 60
+    assert wish(**unnamed, idle_timeout=1).lease == LEAST_LEASE
+    assert wish(**unnamed, auto_remove=False).lease == 3600
+    assert [wish(**unnamed).label, wish(**unnamed, auto_remove=False).label] == [UNNAMED, KEPT]
 
 
 def test_importing_deepd_costs_next_to_nothing() -> None:
