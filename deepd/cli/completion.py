@@ -18,6 +18,7 @@ SOURCES = {
     "SESSION": "deepd ps -q",
     "APPROVAL": "deepd approvals -q",
     "CALL": "deepd approvals -q",
+    "GRANT": "deepd grants -q",
 }
 """Which command lists what may stand in an argument's place."""
 
@@ -84,5 +85,7 @@ def _shape(name: str, parser: Parser) -> Verb:
         verbs.SUMMARIES[name],
         options,
         choices=tuple(first.choices or ()) if first else (),
-        source=SOURCES.get(str(first.metavar), "") if first else "",
+        source=next(
+            (SOURCES[str(place.metavar)] for place in places if str(place.metavar) in SOURCES), ""
+        ),
     )

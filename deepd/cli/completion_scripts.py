@@ -51,7 +51,7 @@ def render_bash(verbs: Sequence[Verb]) -> str:
         flags = " ".join(flag for option in verb.options for flag in option.flags)
         words = " ".join(verb.choices)
         if verb.source:
-            words = f"$({verb.source} 2>/dev/null)"
+            words = f"{words} $({verb.source} 2>/dev/null)".strip()
         cases += [
             f"        {verb.name})",
             f"            if [[ $cur == -* ]]; then words='{flags}'; else words=\"{words}\"; fi",
@@ -71,7 +71,8 @@ def render_zsh(verbs: Sequence[Verb]) -> str:
             for flag in option.flags
         ]
         if verb.source:
-            specs.append(f'"*:name:($({verb.source} 2>/dev/null))"')
+            words = f"{' '.join(verb.choices)} $({verb.source} 2>/dev/null)".strip()
+            specs.append(f'"*:name:({words})"')
         elif verb.choices:
             specs.append(_quoted(f"*:what:({' '.join(verb.choices)})"))
         else:
@@ -95,7 +96,7 @@ def render_fish(verbs: Sequence[Verb]) -> str:
             lines.append(f"{seen} {flags} -d {_quoted(option.text)}" + " -r" * option.takes_value)
         if verb.source:
             lines.append(f"{seen} -f -a {_quoted(f'({verb.source} 2>/dev/null)')}")
-        elif verb.choices:
+        if verb.choices:
             lines.append(f"{seen} -f -a {_quoted(' '.join(verb.choices))}")
     return "\n".join(lines)
 

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "approve": "let a held call run, as shown or edited",
         "deny": "refuse a held call, and tell its caller why",
         "audit": "show what was asked, decided and run, and check that nobody changed it since",
+        "grants": "list what is remembered of approvals, and end it",
     },
     "Other": {
         "demo": "show all of it once: an agent, a held call, your decision, the output",

@@ -344,6 +344,22 @@ class AsyncClient:
         """Return one approval by id or unique prefix."""
         return await self._run(operation.approval(approval_id))
 
+    async def proposal(self, approval_id: str) -> Json:
+        """Return what may be remembered of an approval, and what else that would let pass."""
+        return await self._run(operation.proposal(approval_id))
+
+    async def grants(self, session: str = "", *, ended: bool = False) -> list[Json]:
+        """Return what is remembered, the newest first; with `ended` also what was."""
+        return await self._run(operation.grants(session, ended=ended))
+
+    async def revoke_grant(self, grant_id: str) -> Json:
+        """End a grant by its id, or a unique beginning of it."""
+        return await self._run(operation.revoke_grant(grant_id))
+
+    async def revoke_grants(self, session: str = "") -> list[Json]:
+        """End all grants, or those that were given in a session."""
+        return await self._run(operation.revoke_grants(session))
+
     async def decide(
         self,
         approval_id: str,
@@ -353,9 +369,16 @@ class AsyncClient:
         args: Json | None = None,
         reason: str = "",
         stop: bool = False,
+        remember: Json | None = None,
     ) -> Json:
-        """Answer what waits; `fingerprint` says what was shown, `args` are in place of those."""
-        body = operation.decision_body(approve=approve, args=args, reason=reason, stop=stop)
+        """Answer what waits; `fingerprint` says what was shown, `args` are in place of those.
+
+        `remember` lets exactly such calls pass from then on: `{"scope": "session" or "profile"}`,
+        with a `count` of them or an end `until` (seconds since the epoch), where either is wanted.
+        """
+        body = operation.decision_body(
+            approve=approve, args=args, reason=reason, stop=stop, remember=remember
+        )
         return await self._run(operation.decide(approval_id, fingerprint, body))
 
     async def audit(self, *, after: int = 0, limit: int = 1000) -> list[Json]:

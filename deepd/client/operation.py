@@ -360,10 +360,35 @@ def approval(approval_id: str) -> Operation[Json]:
     return _get(f"/v1/approvals/{segment(approval_id)}")
 
 
-def decision_body(*, approve: bool, args: Json | None, reason: str, stop: bool) -> Json:
+def proposal(approval_id: str) -> Operation[Json]:
+    return _get(f"/v1/approvals/{segment(approval_id)}/proposal")
+
+
+def decision_body(
+    *, approve: bool, args: Json | None, reason: str, stop: bool, remember: Json | None
+) -> Json:
     if not approve:
         return {"decision": "deny", "reason": reason, "stop": stop}
-    return {"decision": "approve"} if args is None else {"decision": "approve", "args": args}
+    body: Json = {"decision": "approve"}
+    if args is not None:
+        body["args"] = args
+    if remember is not None:
+        body["remember"] = remember
+    return body
+
+
+def grants(session: str, *, ended: bool) -> Operation[list[Json]]:
+    query: Query = {"state": "all" if ended else "active", "session": session or None}
+    return _list("/v1/grants", "grants", query)
+
+
+def revoke_grant(grant_id: str) -> Operation[Json]:
+    return Operation(Request("DELETE", f"/v1/grants/{segment(grant_id)}"), _json_of)
+
+
+def revoke_grants(session: str) -> Operation[list[Json]]:
+    where = target("/v1/grants", {"session": session or None})
+    return Operation(Request("DELETE", where), lambda reply: reply.json()["grants"])
 
 
 def decide(approval_id: str, fingerprint: str, body: Json) -> Operation[Json]:

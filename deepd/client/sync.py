@@ -318,6 +318,22 @@ class Client:
         """Return one approval by id or unique prefix."""
         return self._run(operation.approval(approval_id))
 
+    def proposal(self, approval_id: str) -> Json:
+        """Return what may be remembered of an approval, and what else that would let pass."""
+        return self._run(operation.proposal(approval_id))
+
+    def grants(self, session: str = "", *, ended: bool = False) -> list[Json]:
+        """Return what is remembered, the newest first; with `ended` also what was."""
+        return self._run(operation.grants(session, ended=ended))
+
+    def revoke_grant(self, grant_id: str) -> Json:
+        """End a grant by its id, or a unique beginning of it."""
+        return self._run(operation.revoke_grant(grant_id))
+
+    def revoke_grants(self, session: str = "") -> list[Json]:
+        """End all grants, or those that were given in a session."""
+        return self._run(operation.revoke_grants(session))
+
     def decide(
         self,
         approval_id: str,
@@ -327,9 +343,16 @@ class Client:
         args: Json | None = None,
         reason: str = "",
         stop: bool = False,
+        remember: Json | None = None,
     ) -> Json:
-        """Answer what waits; `fingerprint` says what was shown, `args` are in place of those."""
-        body = operation.decision_body(approve=approve, args=args, reason=reason, stop=stop)
+        """Answer what waits; `fingerprint` says what was shown, `args` are in place of those.
+
+        `remember` lets exactly such calls pass from then on: `{"scope": "session" or "profile"}`,
+        with a `count` of them or an end `until` (seconds since the epoch), where either is wanted.
+        """
+        body = operation.decision_body(
+            approve=approve, args=args, reason=reason, stop=stop, remember=remember
+        )
         return self._run(operation.decide(approval_id, fingerprint, body))
 
     def audit(self, *, after: int = 0, limit: int = 1000) -> list[Json]:

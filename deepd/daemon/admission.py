@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from deepd.daemon.approvals import ApprovalService, rule_text
 from deepd.daemon.attachment import Live, Sessions
+from deepd.daemon.grants import rule_of
 from deepd.daemon.journal import Journal
 from deepd.daemon.named_files import Files, files_of
 from deepd.daemon.resolve import resolved_path
@@ -17,7 +18,7 @@ from deepd.policy.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class _Now:
+class Look:
     """All that admission depends on, at one moment."""
 
     profile: Profile
@@ -26,7 +27,7 @@ class _Now:
 
 
 class Admission:
-    """Asks the policy in force, and checks an approval against what would run now."""
+    """Asks the policy in force, and checks an approval against what would run look."""
 
     def __init__(self, journal: Journal, approvals: ApprovalService, sessions: Sessions) -> None:
         self._journal = journal
@@ -35,49 +36,63 @@ class Admission:
 
     async def admit(self, call: Call, live: Live) -> Call | None:
         """Move a call to `sent` if it may run; else it was denied or held, or moved elsewhere."""
-        now = await self._look(call, live)
-        verdict = now.verdict
+        look = await self._look(call, live)
+        verdict = look.verdict
         if verdict.answer == "deny":
             self._journal.deny(call, rule_text(verdict), verdict.reason or verdict.rule)
             return None
         if verdict.answer == "ask" or call.state is CallState.APPROVED:
-            changed = self._approvals.difference(call, now.profile, live.image, now.files)
+            changed = self._approvals.difference(call, look.profile, live.image, look.files)
             if changed != "":
-                self._hold(call, now, changed or "")
-                return None
+                return self._send_granted(call, live, look, changed or "")
         return self._journal.send(call, live, call.rule)
+
+    def _send_granted(self, call: Call, live: Live, look: Look, changed: str) -> Call | None:
+        """Send what nobody approved but somebody remembered; hold what nobody did."""
+        grants = self._approvals.grants
+        grant = grants.covering(call, look.profile, look.verdict, live, look.files)
+        if grant is None:
+            self._hold(call, look, changed)
+            return None
+        with self._journal.store.write():
+            sent = self._journal.send(call, live, rule_of(grant), grant.id)
+            if sent is not None:
+                grants.use(grant)
+        return sent
 
     async def check_again(self, call: Call, live: Live) -> None:
         """Raise `DeniedError` unless a call that was sent and never arrived may still run."""
-        now = await self._look(call, live)
-        if now.verdict.answer == "deny":
-            raise DeniedError(now.verdict.reason or now.verdict.rule)
-        was_asked = self._journal.store.approval(call.id) is not None
-        if now.verdict.answer != "ask" and not was_asked:
+        look = await self._look(call, live)
+        if look.verdict.answer == "deny":
+            raise DeniedError(look.verdict.reason or look.verdict.rule)
+        if self._approvals.grants.still_covers(call, look.profile, live, look.files):
             return
-        changed = self._approvals.difference(call, now.profile, live.image, now.files)
+        was_asked = self._journal.store.approval(call.id) is not None
+        if look.verdict.answer != "ask" and not was_asked:
+            return
+        changed = self._approvals.difference(call, look.profile, live.image, look.files)
         if changed != "":
             raise DeniedError(
                 changed or "the profile changed before it ran",
                 next_step="make the call again to be asked",
             )
 
-    async def _look(self, call: Call, live: Live) -> _Now:
+    async def _look(self, call: Call, live: Live) -> Look:
         """Return the profile in force, what it says, and the files that the call names."""
         while True:
             profile = self._sessions.profile_of(call.session)
             resolved = await resolved_path(profile, call.tool, call.args, live)
             files = await files_of(call.tool, call.args, profile, live)
             if self._sessions.profile_of(call.session) == profile:
-                return _Now(profile, decide(profile, call.tool, call.args, resolved), files)
+                return Look(profile, decide(profile, call.tool, call.args, resolved), files)
 
-    def _hold(self, call: Call, now: _Now, changed: str) -> None:
+    def _hold(self, call: Call, look: Look, changed: str) -> None:
         """Hold a call that was on its way: what it would do, or the rules, changed meanwhile."""
-        verdict = now.verdict
+        verdict = look.verdict
         if changed:
             verdict = replace(verdict, detail=changed)
         held = replace(call, state=CallState.HELD, rule=rule_text(verdict))
         store = self._journal.store
         with store.write(durable=True):
             if store.move(call.id, call.state, CallState.HELD, rule=held.rule):
-                self._approvals.hold(held, now.profile, verdict, now.files)
+                self._approvals.hold(held, look.profile, verdict, look.files)

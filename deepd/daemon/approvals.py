@@ -14,16 +14,17 @@ from typing import Any, Literal
 
 from deepd.daemon.attachment import Sessions
 from deepd.daemon.events import EventBus
+from deepd.daemon.grants import GrantService
 from deepd.daemon.journal import Journal, args_for_audit, summary
 from deepd.daemon.looks import Looks
 from deepd.daemon.named_files import Files
+from deepd.daemon.prefix import checked_prefix, not_one
 from deepd.daemon.shown import show
 from deepd.daemon.tools import parse_tool_request
 from deepd.errors import (
     AlreadyDecidedError,
     ArgumentsError,
     BadRequestError,
-    DeepdError,
     DeniedError,
     FingerprintError,
     ForbiddenError,
@@ -43,7 +44,6 @@ from deepd.policy.verdict import Verdict
 logger = logging.getLogger(__name__)
 
 _RETRY = 1.0
-_LEAST_PREFIX = 4
 _LONGEST_DETAIL = 300
 
 
@@ -62,6 +62,7 @@ class ApprovalService:
         self._sessions = sessions
         self._held: dict[CallId, AbstractContextManager[Any]] = {}
         self._deadlines_changed = asyncio.Event()
+        self.grants = GrantService(journal, bus.publish, sessions)
         self._looks = Looks(self._store, sessions, self._recheck)
         self.on_settled: Callable[[CallId], None] = lambda _: None
         self.on_stop: Callable[[Approval, str], None] = lambda *_: None
@@ -98,7 +99,7 @@ class ApprovalService:
             client=call.client,
             uid=call.uid,
             rule=call.rule,
-            context=shown.context,
+            context=shown.context | {"asked_by": verdict.rule},
         )
         with self._store.write(durable=True):
             self._store.insert_approval(approval)
@@ -214,6 +215,8 @@ class ApprovalService:
         approved = call
         if decision.args is not None and decision.args != approval.args:
             approved = _with_args(call, decision.args, profile)
+        if decision.remember is not None:
+            self.grants.check(decision.remember, profile, files)
         verdict = decide(profile, approved.tool, approved.args)
         if verdict.answer == "deny":
             raise DeniedError(
@@ -230,9 +233,12 @@ class ApprovalService:
                 raise _decided(self._store.approval(approval.id) or approval)
             if approved.timeout != call.timeout:
                 self._store.change_call(call.id, CallState.APPROVED, timeout=approved.timeout)
-            edited = approved.args != approval.args
+            data: dict[str, Any] = {"edited": approved.args != approval.args}
+            if decision.remember is not None:
+                grant = self.grants.give(decision.remember, approval, approved, profile, by)
+                data["grant"] = grant.id
             facts = {"fingerprint": shown.fingerprint} | args_for_audit(approved.args)
-            self._told(approval, "approved", by, "", {"edited": edited}, facts)
+            self._told(approval, "approved", by, "", data, facts)
         self._settled(approval.id)
 
     def _deny(self, approval: Approval, decision: Denied, caller: Caller) -> None:
@@ -293,9 +299,12 @@ class ApprovalService:
         shown = show(
             call, profile, image_digest=digest, files=files or Files.shown(approval.context)
         )
+        context = shown.context | {"asked_by": verdict.rule}
         if shown.fingerprint == approval.fingerprint:
+            if files is not None:
+                self._store.insert_approval(replace(approval, context=context))
             return
-        anew = replace(approval, fingerprint=shown.fingerprint, context=shown.context)
+        anew = replace(approval, fingerprint=shown.fingerprint, context=context)
         with self._store.write(durable=True):
             self._store.insert_approval(anew)
             self._publish("approval_asked", anew, deadline=anew.deadline, anew=True)
@@ -353,26 +362,6 @@ def rule_text(verdict: Verdict) -> str:
     """Return a verdict's rule with its place in the profile, and why it came to that."""
     rule = f"{verdict.position}: {verdict.rule}" if verdict.position else verdict.rule
     return f"{rule}; {verdict.detail[:_LONGEST_DETAIL]}" if verdict.detail else rule
-
-
-def checked_prefix(text: str) -> str:
-    """Return the beginning of an id, or raise `BadRequestError`."""
-    if not _LEAST_PREFIX <= len(text) <= 32 or set(text) - set("0123456789abcdef"):
-        raise BadRequestError(
-            f"{text[:80]!r} is not an id",
-            next_step=f"an id is 32 hexadecimal digits, of which the first {_LEAST_PREFIX} or more "
-            "are enough where they are unique",
-        )
-    return text
-
-
-def not_one(what: str, prefix: str, found: int) -> DeepdError:
-    """Return the error for an id that names none, or more than one."""
-    if found:
-        return BadRequestError(
-            f"more than one {what} begins with {prefix}", next_step="give more of its digits"
-        )
-    return NotFoundError(f"there is no {what} {prefix}")
 
 
 def _with_args(call: Call, args: dict[str, Any], profile: Profile) -> Call:

@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepd.daemon.admission import Admission
-from deepd.daemon.approvals import ApprovalService, checked_prefix, not_one, rule_text
+from deepd.daemon.admission import Admission, Look
+from deepd.daemon.approvals import ApprovalService, rule_text
 from deepd.daemon.attachment import Live, Sessions
 from deepd.daemon.driver import Driver, release
 from deepd.daemon.events import EventBus
+from deepd.daemon.grants import rule_of
 from deepd.daemon.journal import Journal
 from deepd.daemon.named_files import Files, files_of
 from deepd.daemon.opencall import OpenCall
+from deepd.daemon.prefix import checked_prefix, not_one
 from deepd.daemon.reattach import Reattach
 from deepd.daemon.resolve import resolved_path
 from deepd.daemon.tools import Execute, Foreign, ToolRequest, parse_tool_request
@@ -121,7 +123,7 @@ class CallService:
                 self._journal.receive(call, None)
                 return call
             case "ask":
-                return self._hold(call, submit.body, profile, verdict, files)
+                return self._ask(call, submit.body, request, Look(profile, verdict, files))
             case _:
                 return self._start(call, submit.body, request)
 
@@ -307,13 +309,30 @@ class CallService:
             reason=(verdict.reason or verdict.rule) if is_denied else "",
         )
 
-    def _hold(
-        self, call: Call, body: Body | None, profile: Profile, verdict: Verdict, files: Files
-    ) -> Call:
+    def _ask(self, call: Call, body: Body | None, request: ToolRequest, look: Look) -> Call:
+        """Hold a call that a person must see, unless one has seen just that and remembered it."""
+        grants, live = self._approvals.grants, self._sessions.live(call.session)
+        if isinstance(request, Foreign) or live is not None:
+            grant = grants.covering(call, look.profile, look.verdict, live, look.files)
+            if grant is None:
+                return self._hold(call, body, look)
+            if isinstance(request, Foreign):
+                with self._store.write():
+                    grants.use(grant)
+                    granted = replace(call, rule=rule_of(grant), grant=grant.id)
+                    return self._start(granted, body, request)
+        elif not grants.may_cover(call, look.profile, look.verdict):
+            return self._hold(call, body, look)
+        # Admission is where a grant counts: what was seen here may be different by then.
+        self._journal.receive(call, body)
+        self._drive(self._remember(call, is_patient=call.background), None)
+        return call
+
+    def _hold(self, call: Call, body: Body | None, look: Look) -> Call:
         call = replace(call, state=CallState.HELD)
         with self._store.write(durable=True):
             self._journal.receive(call, body, durable=True)
-            self._approvals.hold(call, profile, verdict, files)
+            self._approvals.hold(call, look.profile, look.verdict, look.files)
         self._remember(call, is_patient=True)
         return call
 

@@ -171,7 +171,8 @@ class Daemon:
             spool=self.store.spool.folder,
             audit=self.store.audit,
             numbers=self._numbers.read,
-            policy=PolicyService(self.profiles, self.sessions),
+            policy=PolicyService(self.store, self.profiles, self.sessions),
+            grants=self.approvals.grants,
         )
 
     def _info(self) -> dict[str, Any]:

@@ -46,10 +46,11 @@ class Journal:
             if call.state in TERMINAL:
                 self._audit("call_ended", call, {"state": call.state, "rule": call.rule})
 
-    def send(self, call: Call, live: Live, rule: str) -> Call | None:
+    def send(self, call: Call, live: Live, rule: str, grant: str = "") -> Call | None:
         """Note that a call is about to be sent, to which container; `None`: it moved elsewhere."""
         sent: dict[str, Any] = {
             "rule": rule,
+            "grant": grant,
             "container": live.container,
             "boot": live.guest.info.boot,
             "started_at": self.clock(),
@@ -124,8 +125,9 @@ class Journal:
         return self.store.move(call.id, call.state, to)
 
     def _tell_sent(self, call: Call) -> None:
-        self._publish("call_started", call, container=call.container)
-        facts = {"rule": call.rule, "container": call.container, "boot": call.boot}
+        granted = {"rule": call.rule, "grant": call.grant} if call.grant else {}
+        self._publish("call_started", call, container=call.container, **granted)
+        facts = {"rule": call.rule, "container": call.container, "boot": call.boot} | granted
         self._audit("call_sent", call, facts | args_for_audit(call.args))
 
     def _publish(self, kind: Any, call: Call, **data: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from deepd.daemon.attachment import Live
 from deepd.errors import DeepdError, FileError
 from deepd.model.duration import render_size
-from deepd.model.profile import Profile
+from deepd.model.profile import CONSOLE_TOOLS, Profile
 from deepd.policy.named import Named, named
 from deepd.policy.place import relative
 from deepd.sandbox.sandbox import Sandbox
@@ -38,6 +39,8 @@ class Files:
     hashes: Mapping[str, str] = field(default_factory=dict)
     """By path: the SHA-256 of its content, or `not bound: ` and why; what is missing is not in it.
 
+    Of a file tool's paths: `leads to ` and where, for those that links lead elsewhere.
+
     Under `?`: what cannot be told from the words of the command."""
     unknown: str = ""
     """Why nothing is known yet; empty once the sandbox was asked."""
@@ -58,10 +61,14 @@ class Files:
     def _change(self, name: str, now: Files) -> str:
         before, after = self.hashes.get(name), now.hashes.get(name)
         if self.unknown or before is None:
+            if after is not None and after.startswith("leads to"):
+                return f"{name} {after}, which was not shown"
             seen = "was not seen" if self.unknown else "was not there"
             return f"{name} {seen} when the call was shown"
         if after is None:
             return f"{name} is gone since the call was shown"
+        if " " in before or " " in after:
+            return f"{name} changed since the call was shown: {after}"
         return f"{name} changed since the call was shown: {before[:8]} is now {after[:8]}"
 
 
@@ -70,7 +77,7 @@ async def files_of(
 ) -> Files:
     """Return the files that a call may run, read in its sandbox."""
     if tool != "execute":
-        return Files()
+        return await _places(tool, args, live)
     wanted = named(args, profile.work_dir, dict(profile.env).get("PATH", ""))
     if not wanted.paths:
         return Files(_hidden(wanted))
@@ -85,6 +92,26 @@ async def files_of(
         return Files(unknown=error.detail)
     shown = {relative(path, profile.work_dir) or path: found[path] for path in found}
     return Files(shown | _hidden(wanted))
+
+
+async def _places(tool: str, args: Mapping[str, Any], live: Live | None) -> Files:
+    """Return where the paths of a file tool lead, where links lead them elsewhere.
+
+    Without a sandbox they are taken as they are written; admission sees what they really are.
+    """
+    if tool not in CONSOLE_TOOLS or live is None or live.guest.closed:
+        return Files()
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(str(args[key]) for key in ("path", "to") if key in args):
+        absolute = posixpath.normpath(live.sandbox.absolute(path))
+        try:
+            place = await live.sandbox.realpath(path, missing=True)
+        except DeepdError as error:
+            found[path] = f"{_NOT_BOUND}{error.detail}"
+            continue
+        if place != absolute:
+            found[path] = f"leads to {place}"
+    return Files(found)
 
 
 async def _hash_all(sandbox: Sandbox, paths: tuple[str, ...]) -> dict[str, str]:

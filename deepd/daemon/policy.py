@@ -7,16 +7,20 @@ from typing import Any
 
 from deepd.daemon.attachment import Sessions
 from deepd.daemon.profiles import ProfileStore
+from deepd.daemon.proposal import Proposal, propose
 from deepd.daemon.resolve import resolved_path
 from deepd.errors import ArgumentsError
+from deepd.model.approval import Approval
 from deepd.model.ids import ProfileName, SessionName
 from deepd.policy.explain import Explanation, explain
+from deepd.store.store import Store
 
 
 class PolicyService:
     """Questions to the profiles in force; nothing is stored and nothing runs."""
 
-    def __init__(self, profiles: ProfileStore, sessions: Sessions) -> None:
+    def __init__(self, store: Store, profiles: ProfileStore, sessions: Sessions) -> None:
+        self._store = store
         self._profiles = profiles
         self._sessions = sessions
 
@@ -36,3 +40,7 @@ class PolicyService:
         live = self._sessions.live(session)
         resolved = await resolved_path(self._sessions.profile_of(session), tool, args, live)
         return explain(self._sessions.profile_of(session), tool, args, resolved)
+
+    async def propose(self, approval: Approval) -> Proposal:
+        """Return what may be remembered of an approval, and what else that would let pass."""
+        return await propose(self._store, approval, self._sessions.profile_of(approval.session))

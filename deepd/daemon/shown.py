@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from deepd.daemon.named_files import Files
 from deepd.model.call import Call
+from deepd.model.grant import GrantScope
 from deepd.model.profile import Profile
 from deepd.policy.fingerprint import Bound, fingerprint
 
@@ -26,7 +27,6 @@ def show(call: Call, profile: Profile, *, image_digest: str, files: Files) -> Sh
     then the image's name is bound, and else the digest too. Secrets are bound by name: their values
     are never stored.
     """
-    env = dict(profile.env) | dict(call.args.get("env") or {})
     context: dict[str, Any] = {
         "session": call.session,
         "profile": call.profile,
@@ -36,7 +36,7 @@ def show(call: Call, profile: Profile, *, image_digest: str, files: Files) -> Sh
         "user": profile.user,
         "shell": profile.shell,
         "cwd": call.args.get("cwd") or profile.work_dir,
-        "env": env,
+        "env": _env(call, profile),
         "secrets": list(profile.secrets),
         "network": profile.security.network,
         "volumes": [asdict(volume) for volume in profile.volumes],
@@ -49,16 +49,45 @@ def show(call: Call, profile: Profile, *, image_digest: str, files: Files) -> Sh
         context["files"] = dict(files.hashes)
     if files.unknown:
         context["files_unknown"] = files.unknown
-    bound = Bound(
+    bound = replace(
+        _bound(call, profile, files),
         session=call.session,
         profile_revision=context["revision"],
         image_digest=f"{profile.image_ref}@{image_digest}",
+    )
+    return Shown(context, fingerprint(bound))
+
+
+def grant_key(call: Call, profile: Profile, scope: GrantScope, files: Files) -> str:
+    """Return the hash over all that must be the same in a call that a grant lets pass.
+
+    It is what an approval binds, but for what decides nothing about what runs: an edit of the
+    profile's rules or of its idle timeout ends no grant, and one of its image, mounts, network,
+    user, shell, setup, environment or secrets does. The image's digest is compared beside it.
+    """
+    bound = replace(
+        _bound(call, profile, files),
+        session=call.session if scope == "session" else "",
+        profile_revision=f"{profile.name}@{profile.container_hash()}@{sorted(profile.secrets)}",
+        image_digest=profile.image_ref,
+    )
+    return fingerprint(bound)
+
+
+def _bound(call: Call, profile: Profile, files: Files) -> Bound:
+    return Bound(
+        session="",
+        profile_revision="",
+        image_digest="",
         tool=call.tool,
         args={"args": call.args, "timeout": call.timeout, "background": call.background},
         body_sha256=call.body_sha256,
-        env=env,
-        cwd=context["cwd"],
+        env=_env(call, profile),
+        cwd=call.args.get("cwd") or profile.work_dir,
         user=profile.user,
         files=files.hashes,
     )
-    return Shown(context, fingerprint(bound))
+
+
+def _env(call: Call, profile: Profile) -> dict[str, str]:
+    return dict(profile.env) | dict(call.args.get("env") or {})

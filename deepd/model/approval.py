@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from deepd.model.grant import Remember
 from deepd.model.ids import CallId, ProfileName, SessionName
 
 ApprovalState = Literal["pending", "approved", "denied", "expired", "cancelled"]
@@ -12,9 +13,10 @@ ApprovalState = Literal["pending", "approved", "denied", "expired", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """Run it: as shown, or with `args` in place of what was asked."""
+    """Run it: as shown, or with `args` in place of what was asked; and maybe `remember` it."""
 
     args: dict[str, Any] | None = None
+    remember: Remember | None = None
     kind: Literal["approved"] = "approved"
 
 

@@ -119,7 +119,7 @@ class Call:
     cancel_reason: str = ""
     """Not empty once somebody asked to cancel it."""
     rule: str = ""
-    """Why it was allowed, held or denied: rule with file:line:column."""
+    """Why it was allowed, held or denied: rule with file:line:column, or a grant."""
     reason: str = ""
     """Why it ended as it did, for a person."""
     exit_code: int | None = None
@@ -129,6 +129,8 @@ class Call:
     """Bytes printed in all, kept or not."""
     truncated: bool = False
     """Not all of the output was kept."""
+    grant: str = ""
+    """The id of the grant that let it pass, where one did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ EventKind = Literal[
     "call_finished",
     "approval_asked",
     "approval_decided",
+    "grant_made",
+    "grant_ended",
 ]
 
 

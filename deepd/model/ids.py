@@ -12,6 +12,8 @@ ProfileName = NewType("ProfileName", str)
 SessionName = NewType("SessionName", str)
 CallId = NewType("CallId", str)
 """32 hexadecimal digits; an approval has the id of the call that it holds."""
+GrantId = NewType("GrantId", str)
+"""32 hexadecimal digits."""
 ContainerId = NewType("ContainerId", str)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
@@ -30,6 +32,11 @@ def parse_session_name(text: str) -> SessionName:
 def parse_profile_name(text: str) -> ProfileName:
     """Return the text as a profile's name, or raise `BadRequestError`."""
     return ProfileName(parse_session_name(text))
+
+
+def new_grant_id() -> GrantId:
+    """Return an id that nobody has used."""
+    return GrantId(secrets.token_hex(16))
 
 
 def new_call_id() -> CallId:

@@ -73,7 +73,7 @@ def explain(
 ) -> Explanation:
     """Return the decision on a call, why, and the smallest edit that would change it."""
     verdict = decide(profile, tool, args, resolved)
-    edits, becomes = _smallest(profile, tool, args, resolved)
+    edits, _, becomes = smallest_edits(profile, tool, args, resolved)
     part_text = ""
     if verdict.part and tool == "execute":
         source = to_bytes(read(args).texts[0])
@@ -96,10 +96,13 @@ def explain(
     )
 
 
-def _smallest(
-    profile: Profile, tool: str, args: Mapping[str, Any], resolved: str | None
-) -> tuple[tuple[Edit, ...], Answer | None]:
-    """Return the edits that change the answer together, each tried out; or none."""
+def smallest_edits(
+    profile: Profile, tool: str, args: Mapping[str, Any], resolved: str | None = None
+) -> tuple[tuple[Edit, ...], Profile, Answer | None]:
+    """Return the edits that change the answer together, the profile after them, and its answer.
+
+    Each is tried out; where no rule would change the answer, there is none.
+    """
     before = decide(profile, tool, args, resolved)
     edits: list[Edit] = []
     changed = profile
@@ -107,16 +110,16 @@ def _smallest(
     while len(edits) < MAX_EDITS:
         step = _step(changed, tool, args, resolved, verdict)
         if step is None:
-            return (), None
+            break
         edits.append(step.edit)
         changed = step.profile
         after = decide(changed, tool, args, resolved)
         if after.answer != before.answer:
-            return tuple(edits), after.answer
+            return tuple(edits), changed, after.answer
         if after == verdict:
-            return (), None
+            break
         verdict = after
-    return (), None
+    return (), profile, None
 
 
 def _step(
@@ -264,4 +267,4 @@ def call_of(tool: str, words: list[str]) -> dict[str, Any]:
     return {"pattern" if tool in {"glob", "grep"} else "path": words[0]}
 
 
-__all__ = ["Edit", "Explanation", "call_of", "explain"]
+__all__ = ["Edit", "Explanation", "call_of", "explain", "smallest_edits"]

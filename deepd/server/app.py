@@ -18,6 +18,7 @@ from deepd.server.endpoint import Endpoint
 from deepd.server.events import EventRoutes
 from deepd.server.execute import ExecuteRoutes
 from deepd.server.files import FileRoutes
+from deepd.server.grants import GrantRoutes
 from deepd.server.guard import Guard
 from deepd.server.health import HealthRoutes
 from deepd.server.logs import LogRoutes
@@ -57,6 +58,7 @@ def endpoints(services: Services) -> list[Endpoint]:
         *LogRoutes(services).endpoints(),
         *ProfileRoutes(services).endpoints(),
         *PolicyRoutes(services).endpoints(),
+        *GrantRoutes(services).endpoints(),
         *ArchiveRoutes(services).endpoints(),
     ]
 

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, get_args
 
 from deepd.errors import BadRequestError
 from deepd.model.approval import Approval, ApprovalState, Approved, Decision, Denied
+from deepd.model.grant import Remember
 from deepd.server.endpoint import Endpoint
+from deepd.server.policy import edit_lines, policy_of
 from deepd.server.reply import json_reply
 from deepd.server.request import caller_of, query_text, read_model
 from deepd.server.services import Services
+from deepd.wire.encode import fields_of
 from deepd.wire.models import DecisionRequest
 
 if TYPE_CHECKING:
@@ -45,6 +48,13 @@ class ApprovalRoutes:
                 reply=Approval,
             ),
             Endpoint(
+                "GET",
+                "/v1/approvals/{approval}/proposal",
+                self.proposal,
+                "What may be remembered of it, and what else that would have let pass",
+                operator_only=True,
+            ),
+            Endpoint(
                 "POST",
                 "/v1/approvals/{approval}/decision",
                 self.decide,
@@ -62,6 +72,11 @@ class ApprovalRoutes:
 
     async def one(self, request: Request) -> ASGIApp:
         return json_reply(self._services.approvals.get(request.path_params["approval"]))
+
+    async def proposal(self, request: Request) -> ASGIApp:
+        approval = self._services.approvals.get(request.path_params["approval"])
+        found = await policy_of(self._services).propose(approval)
+        return json_reply({**fields_of(found), "edits": edit_lines(found.edits)})
 
     async def decide(self, request: Request) -> ASGIApp:
         fingerprint = _fingerprint(request)
@@ -97,7 +112,9 @@ def _fingerprint(request: Request) -> str:
 
 def _decision(wanted: DecisionRequest) -> Decision:
     if wanted.decision == "approve":
-        return Approved(args=wanted.args)
+        kept = wanted.remember
+        remember = Remember(kept.scope, kept.count, kept.until) if kept else None
+        return Approved(args=wanted.args, remember=remember)
     return (
         Denied(reason=wanted.reason, stop=wanted.stop)
         if wanted.reason

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from deepd.errors import GoneError
 from deepd.model.ids import parse_profile_name, parse_session_name
@@ -39,16 +40,22 @@ class PolicyRoutes:
 
     async def explain(self, request: Request) -> ASGIApp:
         wanted = await read_model(request, ExplainRequest, self._services.limits)
-        found = await self._policy().explain(
+        found = await policy_of(self._services).explain(
             wanted.tool,
             wanted.args,
             profile=parse_profile_name(wanted.profile) if wanted.profile else None,
             session=parse_session_name(wanted.session) if wanted.session else None,
         )
-        edits = [{**fields_of(edit), "text": str(edit)} for edit in found.edits]
-        return json_reply({**fields_of(found), "edits": edits})
+        return json_reply({**fields_of(found), "edits": edit_lines(found.edits)})
 
-    def _policy(self) -> Policy:
-        if self._services.policy is None:
-            raise GoneError("this daemon answers no questions about its policy")
-        return self._services.policy
+
+def policy_of(services: Services) -> Policy:
+    """Return who answers, or raise `GoneError`."""
+    if services.policy is None:
+        raise GoneError("this daemon answers no questions about its policy")
+    return services.policy
+
+
+def edit_lines(edits: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return edits of a profile by their fields, and each as a sentence."""
+    return [{**fields_of(edit), "text": str(edit)} for edit in edits]

@@ -13,6 +13,7 @@ from deepd.model.approval import Approval, ApprovalState, Decision
 from deepd.model.call import Call, Chunk
 from deepd.model.caller import Caller
 from deepd.model.event import Dropped, Event
+from deepd.model.grant import Grant
 from deepd.model.ids import CallId, ProfileName, SessionName
 from deepd.model.metric import Metric
 from deepd.model.profile import Profile
@@ -88,8 +89,18 @@ class ApprovalQueue(Protocol):
     ) -> Approval: ...
 
 
+class Grants(Protocol):
+    """What is remembered."""
+
+    def all(self, *, ended: bool = False) -> Sequence[Grant]: ...
+    def revoke(self, id_or_prefix: str, caller: Caller) -> Grant: ...
+    def revoke_all(self, session: SessionName | None, caller: Caller) -> Sequence[Grant]: ...
+
+
 class Policy(Protocol):
     """Questions about what would be decided."""
+
+    async def propose(self, approval: Approval) -> Any: ...
 
     async def explain(
         self,
@@ -149,4 +160,5 @@ class Services:
     numbers: Callable[[], Sequence[Metric]] = tuple
     """What the daemon counts of itself."""
     policy: Policy | None = None
+    grants: Grants | None = None
     limits: Limits = field(default_factory=Limits)

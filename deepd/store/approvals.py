@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal
 
@@ -38,6 +39,12 @@ class ApprovalTable(CallTable):
         """Return an approval, or `None`."""
         row = self._one(f"{_SELECT} WHERE id = ?", (call_id,))
         return _approval(row) if row else None
+
+    def approvals_of(self, call_ids: Sequence[CallId]) -> dict[CallId, Approval]:
+        """Return the approvals of calls, as far as there are any."""
+        marks = ", ".join("?" * len(call_ids))
+        rows = self._all(f"{_SELECT} WHERE id IN ({marks})", tuple(call_ids))
+        return {approval.id: approval for approval in map(_approval, rows)}
 
     def find_approvals(self, prefix: str) -> list[Approval]:
         """Return the first two approvals whose id begins with a prefix."""

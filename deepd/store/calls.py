@@ -73,6 +73,23 @@ class CallTable(Database):
         rows = self._all(f"{_SELECT}{where} ORDER BY number DESC LIMIT ?", (*values, limit))
         return [_call(row) for row in rows]
 
+    def calls_before(
+        self, number: int | None, limit: int, *, session: str = "", profile: str = ""
+    ) -> list[tuple[int, Call]]:
+        """Return a page of calls with their numbers, the newest first, from below a number on."""
+        wheres = ["? IS NULL OR number < ?"]
+        values: list[Any] = [number, number]
+        for name, wanted in (("session", session), ("profile", profile)):
+            if wanted:
+                wheres.append(f"{name} = ?")
+                values.append(wanted)
+        where = " AND ".join(f"({each})" for each in wheres)
+        rows = self._all(
+            f"SELECT number, {_COLUMNS} FROM calls WHERE {where} ORDER BY number DESC LIMIT ?",  # noqa: S608 - field names
+            (*values, limit),
+        )
+        return [(row[0], _call(row[1:])) for row in rows]
+
     def call_by_key(self, session: SessionName, idempotency_key: str) -> Call | None:
         """Return the call that was made with a key in a session."""
         row = self._one(

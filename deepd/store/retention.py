@@ -33,6 +33,9 @@ class RetentionTable(OutputTable):
                 for sql in _FORGET_CALL:
                     self._execute(sql, (call_id,))
             gone = len(calls)
+            gone += self._execute(
+                "DELETE FROM grants WHERE ended_at < ?", (now - keep.age,)
+            ).rowcount
             for table, limit in (("events", keep.events), ("audit", keep.audit)):
                 gone += self._execute(
                     f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id <= "  # noqa: S608 - constant names

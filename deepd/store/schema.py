@@ -100,6 +100,31 @@ MIGRATIONS: tuple[str, ...] = (
         hash TEXT NOT NULL
     );
     """,
+    """
+    CREATE TABLE grants (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        scope TEXT NOT NULL,
+        session TEXT NOT NULL,
+        profile TEXT NOT NULL,
+        tool TEXT NOT NULL,
+        args TEXT NOT NULL,
+        bound TEXT NOT NULL,
+        call TEXT NOT NULL,
+        asked_by TEXT NOT NULL,
+        granted_at REAL NOT NULL,
+        granted_by TEXT NOT NULL,
+        count INTEGER,
+        used INTEGER NOT NULL,
+        until REAL,
+        context TEXT NOT NULL,
+        last_used_at REAL,
+        ended_at REAL,
+        ended_by TEXT NOT NULL
+    );
+    CREATE INDEX grants_active ON grants (profile, tool) WHERE ended_at IS NULL;
+    ALTER TABLE calls ADD COLUMN grant TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 VERSION = len(MIGRATIONS)

@@ -10,13 +10,14 @@ from deepd.errors import SettingsError
 from deepd.store.approvals import ApprovalTable
 from deepd.store.audit import AuditTable
 from deepd.store.events import EventTable
+from deepd.store.grants import GrantTable
 from deepd.store.lock import FolderLock
 from deepd.store.retention import RetentionTable
 from deepd.store.sessions import SessionTable
 from deepd.store.spool import Spool
 
 
-class Store(SessionTable, ApprovalTable, EventTable, AuditTable, RetentionTable):
+class Store(SessionTable, ApprovalTable, GrantTable, EventTable, AuditTable, RetentionTable):
     """Every table over one connection; synchronous, and quick enough for the loop's thread."""
 
     instance: str

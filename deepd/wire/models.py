@@ -96,6 +96,16 @@ class CancelRequest(RequestModel):
     reason: Annotated[str, Field(max_length=4096)] = ""
 
 
+class RememberRequest(RequestModel):
+    """How far an approval is remembered: for exactly the call that was shown."""
+
+    scope: Literal["session", "profile"]
+    count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """How many further calls; without it any number."""
+    until: Annotated[float, Field(gt=0, le=1e11, allow_inf_nan=False)] | None = None
+    """When it ends, in seconds since the epoch; without it never."""
+
+
 class DecisionRequest(RequestModel):
     """What a person decided; the fingerprint of what was shown comes as `If-Match`."""
 
@@ -103,6 +113,7 @@ class DecisionRequest(RequestModel):
     args: dict[str, Any] | None = None
     reason: Annotated[str, Field(max_length=4096)] = ""
     stop: bool = False
+    remember: RememberRequest | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -110,6 +121,8 @@ class DecisionRequest(RequestModel):
             raise ValueError("stop goes with deny only")
         if self.decision == "deny" and self.args is not None:
             raise ValueError("args go with approve only")
+        if self.decision == "deny" and self.remember is not None:
+            raise ValueError("remember goes with approve only")
         return self
 
 

@@ -97,7 +97,7 @@ class FakeSessions:
         self.is_down = False
         self.is_stopped = False
         self.has_no_profile = False
-        self.closed: Callable[[SessionName], None] = lambda _: None
+        self._closed: list[Callable[[SessionName], None]] = []
         self.counts = {"running": 0, "held": 0}
         self.image = "sha256:1"
         self._live: FakeLive | None = None
@@ -153,7 +153,12 @@ class FakeSessions:
         self._gone.append(callback)
 
     def on_closed(self, callback: Callable[[SessionName], None]) -> None:
-        self.closed = callback
+        self._closed.append(callback)
+
+    def closed(self, name: SessionName) -> None:
+        """Tell that a session was removed."""
+        for callback in self._closed:
+            callback(name)
 
     async def detach(self) -> None:
         """Lose the stream; the container goes on."""

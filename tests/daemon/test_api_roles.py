@@ -44,6 +44,10 @@ OPERATORS_ONLY = {
     ("GET", "/v1/approvals"),
     ("GET", "/v1/approvals/{approval}"),
     ("POST", "/v1/approvals/{approval}/decision"),
+    ("GET", "/v1/approvals/{approval}/proposal"),
+    ("GET", "/v1/grants"),
+    ("DELETE", "/v1/grants"),
+    ("DELETE", "/v1/grants/{grant}"),
     ("GET", "/v1/profiles"),
     ("GET", "/v1/profiles/{profile}"),
     ("POST", "/v1/reload"),
@@ -66,7 +70,9 @@ async def test_an_agent_is_refused_and_nothing_happens(
     async with served(tmp_path) as api:
         api.world.sessions.open(SessionName("main"), ProfileName("python"))
         held = await api.agent.exec("main", "hold it", wait=False)
-        where = path.format(session="main", approval=held.id, call=held.id, profile="python")
+        where = path.format(
+            session="main", approval=held.id, call=held.id, profile="python", grant="1" * 32
+        )
         body = {"decision": "approve"} if where.endswith("/decision") else None
         with pytest.raises(ForbiddenError):
             await api.agent.request(

@@ -278,6 +278,93 @@ def test_approve_shows_all_that_will_run_and_echoes_the_fingerprint_of_it(
     assert asked.json() == {"decision": "approve"}
 
 
+def test_approve_shows_the_files_that_are_bound(daemon: PreparedDaemon, run: Run) -> None:
+    files = {"scripts/release.sh": "3f2a91c0" * 8, "?": "not bound: it is too long"}
+    context = {"files": files, "files_unknown": "its sandbox does not run"}
+    daemon.on("GET /v1/approvals/3f2a", approval(context=context))
+    daemon.on(f"POST /v1/approvals/{ID}/decision", approval(state="approved"))
+    out = run("approve", "3f2a").out
+    assert "names scripts/release.sh  3f2a91c0\n" in out
+    assert "names ?  not bound: it is too long\n" in out
+    assert "not known yet: its sandbox does not run" in out
+
+
+PROPOSAL = {
+    "scopes": ["session"],
+    "looked_at": 9,
+    "grant_calls": [],
+    "grant_count": 3,
+    "edits": [{"text": 'add "git push *" to interrupt_on.execute.allow'}],
+    "becomes": "allow",
+    "rule_calls": [{"tool": "execute", "args": {"command": "git push \x1b[2J"}}],
+    "rule_count": 2,
+}
+
+
+def test_approve_and_remember_shows_what_that_means_before_it_decides(
+    daemon: PreparedDaemon, run: Run
+) -> None:
+    daemon.on("GET /v1/approvals/3f2a", approval())
+    daemon.on(f"GET /v1/approvals/{ID}/proposal", PROPOSAL)
+    daemon.on(f"POST /v1/approvals/{ID}/decision", approval(state="approved"))
+    done = run("approve", "3f2a", "--for", "session", "--count", "3", "--until", "1h")
+    assert done.code == 0, done.err
+    assert "of this session's last 9 calls it is 3 that were asked" in done.out
+    assert 'add "git push *" to interrupt_on.execute.allow' in done.out
+    assert "git push \\u{1b}[2J" in done.out
+    asked = daemon.last(f"POST /v1/approvals/{ID}/decision").json()["remember"]
+    assert (asked["scope"], asked["count"]) == ("session", 3)
+    assert 3500 < asked["until"] - time.time() < 3700
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--count", "3"),
+        ("--for", "session", "--count", "0"),
+        ("--for", "ever"),
+        ("--for", "session", "--until", "2001-01-01"),
+        ("--for", "session", "--until", "soon"),
+    ],
+)
+def test_what_cannot_be_remembered_so_is_a_usage_error(
+    daemon: PreparedDaemon, run: Run, words: tuple[str, ...]
+) -> None:
+    assert run("approve", "3f2a", *words).code == 64
+
+
+GRANT = {
+    "id": ID,
+    "scope": "session",
+    "session": "main",
+    "profile": "strict",
+    "tool": "execute",
+    "args": {"command": "git push"},
+    "granted_by": "uid 1000 (alice)",
+    "left": 2,
+    "until": None,
+    "ended_at": None,
+    "ended_by": "",
+}
+
+
+def test_grants_are_listed_with_what_is_left_and_revoked_by_id(
+    daemon: PreparedDaemon, run: Run
+) -> None:
+    daemon.on("GET /v1/grants", {"grants": [GRANT]})
+    daemon.on("DELETE /v1/grants/3f2a", GRANT)
+    daemon.on("DELETE /v1/grants", {"grants": [GRANT]})
+    row = run("grants").out.splitlines()[1].split()
+    assert row[1:6] == ["session", "main", "strict", "execute", "2"]
+    assert run("grants", "-q").out == f"{ID}\n"
+    assert json.loads(run("grants", "--json").out)["grants"][0]["left"] == 2
+    assert run("grants", "revoke", "3f2a").out == f"revoked  {ID[:12]}  git push\n"
+    assert run("grants", "revoke", "--all", "-s", "main").code == 0
+    assert daemon.last("DELETE /v1/grants").target.endswith("?session=main")
+    assert run("grants", "revoke").code == 64
+    assert run("grants", "revoke", "beef").code == 4
+
+
 def test_approve_with_an_edit_sends_what_the_editor_left(
     daemon: PreparedDaemon, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,8 @@ def test_a_file_of_every_former_version_loads_for_ever(folder: Path, dump: Path)
     assert [chunk.data for chunk in store.output(finished.id)] == [b"hello\n"]
     assert held.state is CallState.HELD
     assert [approval.id for approval in store.approvals()] == [held.id]
+    granted = {"v1": []}.get(dump.stem, [("c" * 32, 1, 2)])
+    assert [(grant.id, grant.used, grant.left) for grant in store.grants()] == granted
     assert store.last_event_id() == 2
     assert store.broken_audit_row() is None
     store.close()
