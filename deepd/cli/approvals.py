@@ -11,7 +11,7 @@ from deepd.cli.command_line import command_of
 from deepd.cli.connect import connect, print_document, print_line
 from deepd.cli.follow import end_on_interrupt, follow_events
 from deepd.cli.parser import add_json, add_quiet, add_verb
-from deepd.cli.show import print_table
+from deepd.cli.show import cut, print_table
 from deepd.model.duration import render_age
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SHORT = 12
 """Digits of an id that are shown: enough to name it."""
 
+_RULE = 48
+"""Columns that a rule may take; `deepd approve` shows all of it."""
 _HEADER = ("ID", "SESSION", "TOOL", "CLIENT", "LEFT", "RULE", "WHAT")
 _STATES = ("pending", "approved", "denied", "expired", "cancelled", "all")
 _KINDS = frozenset({"approval_asked", "approval_decided"})
@@ -99,6 +101,12 @@ def row(approval: dict[str, Any], now: float) -> tuple[str, ...]:
         approval["tool"],
         approval["client"] or "-",
         left,
-        approval["rule"] or "-",
+        _short(approval["rule"]) or "-",
         command_of(approval),
     )
+
+
+def _short(rule: str) -> str:
+    """Return a rule with its file's name alone: `strict.toml:22:9: ask = …`."""
+    place, colon, text = rule.partition(": ")
+    return cut(f"{place.rsplit('/', 1)[-1]}{colon}{text}", _RULE)
