@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-async def eventually(condition: Callable[[], object], *, within: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], *, within: float = 30.0) -> None:
     """Return as soon as the condition holds; fail with its last value when it does not in time."""
     deadline = time.monotonic() + within
     while not (value := condition()):
@@ -16,7 +16,7 @@ async def eventually(condition: Callable[[], object], *, within: float = 10.0) -
         await asyncio.sleep(0.01)
 
 
-def eventually_sync(condition: Callable[[], object], *, within: float = 10.0) -> None:
+def eventually_sync(condition: Callable[[], object], *, within: float = 30.0) -> None:
     """Do the same in a test without an event loop."""
     deadline = time.monotonic() + within
     while not (value := condition()):

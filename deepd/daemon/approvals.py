@@ -171,9 +171,9 @@ class ApprovalService:
                 self._note_held(call)
                 self._looks.soon(approval)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Let go of the sessions, at the daemon's end; what is held stays so in the store."""
-        self._looks.close()
+        await self._looks.aclose()
         while self._held:
             self._held.popitem()[1].__exit__(None, None, None)
 

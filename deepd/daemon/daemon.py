@@ -228,7 +228,7 @@ class Daemon:
 
     async def _close(self) -> None:
         await self.calls.aclose()
-        self.approvals.close()
+        await self.approvals.aclose()
         await self.sessions.aclose()
         await self.engine.aclose()
         self.store.close()

@@ -33,6 +33,7 @@ class Looks:
         self._sessions = sessions
         self._show_anew = show_anew
         self._tasks: dict[CallId, asyncio.Task[None]] = {}
+        self._is_closed = False
         sessions.on_attached(self._attached)
 
     def soon(self, approval: Approval) -> None:
@@ -42,12 +43,17 @@ class Looks:
             self._tasks[approval.id] = task
             task.add_done_callback(lambda _: self._tasks.pop(approval.id, None))
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Look no more; what was not seen stays unknown, and is looked at before it runs."""
-        for task in self._tasks.values():
+        self._is_closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _attached(self, session: SessionName, _live: Any) -> None:
+        if self._is_closed:
+            return
         for approval in self._store.approvals("pending"):
             if approval.session == session:
                 self.soon(approval)

@@ -61,7 +61,7 @@ enum {
     STOP_GRACE_MS = 200,           /* between TERM and KILL when the guest itself ends */
     STOP_PATIENCE_MS = 3000,       /* then it ends whatever is left */
     SHIM_PATIENCE_MS = 5000,       /* a shim that has not killed its tree by then is killed */
-    APPLET_PATIENCE_MS = 100,      /* a file operation has that long to tidy up */
+    APPLET_PATIENCE_MS = 1000,     /* a file operation has that long to tidy up */
     PTY_QUIET_MS = 50,             /* a terminal is empty when nothing came for so long */
     PTY_LINGER_MS = 1000,          /* and is not waited for longer than that */
 };

@@ -96,9 +96,10 @@ static int open_temporary(const char *target, bool exists, uint64_t size)
         errno = ENAMETOOLONG;
         return -1;
     }
+    memcpy(temporary, name, (size_t)length + 1); /* before it is there: TERM may come right after */
     int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        memcpy(temporary, name, (size_t)length + 1);
+    if (fd < 0)
+        temporary[0] = 0;
     if (fd >= 0 || !exists || size > MAX_IN_MEMORY || (errno != EACCES && errno != EPERM && errno != EROFS))
         return fd;
     int error = errno;

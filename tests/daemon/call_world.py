@@ -202,6 +202,7 @@ class World:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.calls.aclose()
+        await self.approvals.aclose()
         await self.sessions.detach()
         self.store.close()
 

@@ -31,7 +31,7 @@ def bus(store: Store) -> EventBus:
 async def take(events: AsyncIterator[Event | Dropped], count: int) -> list[int]:
     found: list[int] = []
     while len(found) < count:
-        event = await asyncio.wait_for(anext(events), 5)
+        event = await asyncio.wait_for(anext(events), 30)
         assert isinstance(event, Event)
         found.append(event.id)
     return found

@@ -149,7 +149,7 @@ async def test_drain_waits_for_an_engine_that_does_not_read(tmp_path: Path) -> N
         await asyncio.wait([draining], timeout=0.1)
         assert not draining.done()
         go_on.set()
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, 30)
         await stream.aclose()
 
 
@@ -164,7 +164,7 @@ async def test_closing_does_not_wait_for_an_engine_that_does_not_read(tmp_path: 
     async with engine(tmp_path, script) as endpoint:
         stream = await connect(endpoint)
         stream.write(b"x" * 4 * BUFFER_LIMIT)
-        await asyncio.wait_for(stream.aclose(), 5)
+        await asyncio.wait_for(stream.aclose(), 30)
         assert await stream.read() == b""
         never.set()
 
@@ -176,7 +176,7 @@ async def test_a_stream_of_nonsense_ends(tmp_path: Path) -> None:
 
     async with engine(tmp_path, script) as endpoint:
         stream = await connect(endpoint)
-        assert await asyncio.wait_for(stream.read(), 5) == b""
+        assert await asyncio.wait_for(stream.read(), 30) == b""
         with pytest.raises(EngineError):
             await stream.drain()
 

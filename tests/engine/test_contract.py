@@ -311,10 +311,10 @@ async def test_watch_wakes_at_first_and_after_a_death(place: Place) -> None:
 
     watching = asyncio.create_task(watch())
     try:
-        await asyncio.wait_for(woken.wait(), 10)
+        await asyncio.wait_for(woken.wait(), 30)
         woken.clear()
         place.kill(container)
-        await asyncio.wait_for(woken.wait(), 10)
+        await asyncio.wait_for(woken.wait(), 30)
         await reached(engine, container, SandboxState.STOPPED)
     finally:
         watching.cancel()

@@ -82,7 +82,7 @@ async def test_input_that_fails_ends_the_command(sandbox: Sandbox) -> None:
         raise RuntimeError("the source is gone")
 
     with pytest.raises(RuntimeError, match="source is gone"):
-        await asyncio.wait_for(sandbox.execute(sh("cat; sleep 0.2"), stdin=broken()), 10)
+        await asyncio.wait_for(sandbox.execute(sh("cat; sleep 0.2"), stdin=broken()), 30)
 
 
 async def test_a_timeout_ends_all_and_keeps_what_was_printed(sandbox: Sandbox) -> None:
@@ -150,9 +150,9 @@ async def test_sixteen_at_once_do_not_mix(sandbox: Sandbox) -> None:
 async def test_a_call_that_nobody_reads_delays_no_other(guest: Guest, sandbox: Sandbox) -> None:
     flood = await guest.open(new_call_id(), sh("yes"))
     for n in range(5):
-        assert (await asyncio.wait_for(sandbox.execute(sh(f"echo {n}")), 10)).exit.code == 0
+        assert (await asyncio.wait_for(sandbox.execute(sh(f"echo {n}")), 30)).exit.code == 0
     flood.abandon()
-    assert (await asyncio.wait_for(flood.wait(), 10)).how is How.KILLED
+    assert (await asyncio.wait_for(flood.wait(), 30)).how is How.KILLED
 
 
 async def test_children_left_in_the_background_are_not_waited_for(sandbox: Sandbox) -> None:

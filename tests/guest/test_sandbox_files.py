@@ -115,7 +115,7 @@ async def test_a_write_of_another_size_than_told_changes_nothing(
 ) -> None:
     (workspace / "f").write_text("before")
     with pytest.raises(FileError):
-        await asyncio.wait_for(sandbox.write("f", pieces(b"some data"), size=size), 10)
+        await asyncio.wait_for(sandbox.write("f", pieces(b"some data"), size=size), 30)
     assert (workspace / "f").read_text() == "before"
     assert leftovers(workspace) == ["f"]
 
@@ -342,6 +342,6 @@ async def test_what_cannot_be_read_says_why(
     (workspace / "loop").symlink_to("loop")
     os.mkfifo(workspace / "fifo")
     with pytest.raises(FileError) as caught:
-        await asyncio.wait_for(sandbox.read(path), 10)
+        await asyncio.wait_for(sandbox.read(path), 30)
     assert str(caught.value).endswith(sentence)
     assert str(workspace) in str(caught.value)

@@ -179,7 +179,7 @@ async def test_a_guest_that_ends_loses_its_calls(guest: Guest, guest_stream: Pro
     call = await guest.open(new_call_id(), Execute(("sleep", "60")))
     os.kill(guest_stream.process.pid, signal.SIGKILL)
     with pytest.raises(CallLostError):
-        await asyncio.wait_for(call.wait(), 10)
+        await asyncio.wait_for(call.wait(), 30)
     await guest.wait_closed()
 
 

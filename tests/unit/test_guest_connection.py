@@ -167,7 +167,7 @@ async def test_input_for_a_call_that_ended_is_dropped() -> None:
     writing = asyncio.create_task(call.write_stdin(b"too late"))
     await settle()
     peer.exit(call.channel)
-    await asyncio.wait_for(writing, 5)
+    await asyncio.wait_for(writing, 30)
     assert peer.of(FrameType.STDIN) == []
     await guest.aclose()
 
@@ -287,7 +287,7 @@ async def test_a_lost_stream_loses_every_call_after_what_was_received() -> None:
     writing = asyncio.create_task(second.write_stdin(b"x"))
     peer.data(first.channel, 0, b"kept")
     peer.stream.feed(b"")
-    await asyncio.wait_for(guest.wait_closed(), 5)
+    await asyncio.wait_for(guest.wait_closed(), 30)
     assert (await first.read()) is not None
     for lost in (first.read(), first.wait(), waiting, writing, guest.open(new_call_id(), TRUE)):
         with pytest.raises(CallLostError):
@@ -364,7 +364,7 @@ async def test_a_lying_guest_loses_its_stream_and_hurts_no_other(lie: str) -> No
     pending = await opened(liar, guest)
     LIES[lie](liar, call.channel)
     with pytest.raises(CallLostError):
-        await asyncio.wait_for(pending.wait(), 5)
+        await asyncio.wait_for(pending.wait(), 30)
     assert isinstance(guest.error, ProtocolError)
     assert liar.stream.closed
     honest.exit(unharmed.channel)

@@ -15,7 +15,7 @@ from tests.eventually import eventually
 async def read_exactly(stream: ProcessStream, size: int) -> bytes:
     data = b""
     while len(data) < size:
-        piece = await asyncio.wait_for(stream.read(), 10)
+        piece = await asyncio.wait_for(stream.read(), 30)
         assert piece, "the stream ended early"
         data += piece
     return data
@@ -76,8 +76,8 @@ async def test_a_writer_waits_for_a_child_that_reads_nothing() -> None:
 async def test_a_child_that_ends_by_itself_ends_the_stream() -> None:
     stream = await spawn_guest(["sh", "-c", "echo bye; exit 3"])
     assert await read_exactly(stream, 4) == b"bye\n"
-    assert await asyncio.wait_for(stream.read(), 10) == b""
-    assert await asyncio.wait_for(stream.process.wait(), 10) == 3
+    assert await asyncio.wait_for(stream.read(), 30) == b""
+    assert await asyncio.wait_for(stream.process.wait(), 30) == 3
     assert await stream.process.open().read() == b""
     await stream.process.stop()
 
