@@ -17,6 +17,7 @@ settings.load_profile("deepd")  # how long an example may take is no obligation 
 REQUIRE = "DEEPD_TEST_REQUIRE_DOCKER"
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return what `-n auto` means here: most tests wait for engines, guests and daemons."""
     return 2 * (os.cpu_count() or 1)
