@@ -7,14 +7,20 @@ import functools
 import os
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    from tests.podman import PodmanService
+
 settings.register_profile("deepd", deadline=None, print_blob=True)
 settings.load_profile("deepd")  # how long an example may take is no obligation of these tests
 
-REQUIRE = "DEEPD_TEST_REQUIRE_DOCKER"
+REQUIRE = "DEEPD_TEST_REQUIRE"
+"""Names the engines whose tests must run: what they lack is then a failure and not a skip."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,14 +47,43 @@ def instance(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs an engine where none answers, with the reason; fail where it must not."""
-    if item.get_closest_marker("docker") is None:
-        return
-    trouble = _engine_trouble()
-    if trouble and os.environ.get(REQUIRE, "") not in {"", "0"}:
-        pytest.fail(f"{REQUIRE} is set, and {trouble}", pytrace=False)
+    """Leave out what needs an engine where none answers, with the reason."""
+    if item.get_closest_marker("docker") is not None:
+        need("docker", _engine_trouble())
+
+
+def need(engine: str, trouble: str) -> None:
+    """Skip a test for what its engine lacks; fail where that engine is required."""
+    if trouble and engine in os.environ.get(REQUIRE, "").replace(",", " ").split():
+        pytest.fail(f"{REQUIRE} names {engine}, and {trouble}", pytrace=False)
     if trouble:
         pytest.skip(trouble)
+
+
+def _podman(name: str, *, rootless: bool) -> Iterator[PodmanService]:
+    from tests.podman import PodmanService, missing
+
+    need(name, missing(rootless=rootless) or _engine_trouble())
+    from tests.images import BUSYBOX, PYTHON
+
+    service = PodmanService(rootless=rootless, images=[BUSYBOX] if rootless else [BUSYBOX, PYTHON])
+    try:
+        service.set_up()
+        yield service
+    finally:
+        service.clean_up()
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[PodmanService]:
+    """Return root's podman; its images come from the docker engine of the tests."""
+    yield from _podman("podman", rootless=False)
+
+
+@pytest.fixture(scope="session")
+def rootless_podman() -> Iterator[PodmanService]:
+    """Return an ordinary user's podman."""
+    yield from _podman("podman-rootless", rootless=True)
 
 
 @functools.cache
@@ -59,8 +94,12 @@ def _engine_trouble() -> str:
     from deepd.errors import EngineError
     from tests.images import missing_images
 
-    try:
+    def ping() -> None:
         asyncio.run(request(find_endpoint(), "GET", "/_ping", within=5))
+
+    try:
+        with ThreadPoolExecutor() as threads:  # whoever asks may be in a loop of its own
+            threads.submit(ping).result()
     except EngineError as error:
         return str(error)
     if missing := missing_images():

@@ -112,10 +112,14 @@ RECIPES = (
 )
 
 
-@functools.cache
-def engine_api() -> APIClient:
+def engine_api(url: str = "") -> APIClient:
     """Return the SDK's client, by a version that every engine of these years speaks."""
-    return APIClient(base_url=find_endpoint().sdk_url, version="1.41", timeout=60)
+    return _api(find_endpoint(url).sdk_url)
+
+
+@functools.cache
+def _api(url: str) -> APIClient:
+    return APIClient(base_url=url, version="1.41", timeout=60)
 
 
 def is_here(name: str) -> bool:

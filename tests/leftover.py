@@ -10,14 +10,14 @@ from deepd.engine.labels import INSTANCE
 from tests.images import engine_api
 
 
-def find_leftovers(instance: str) -> list[str]:
+def find_leftovers(instance: str, url: str = "") -> list[str]:
     """Return the ids of an instance's containers."""
-    rows = engine_api().containers(all=True, filters={"label": f"{INSTANCE}={instance}"})
+    rows = engine_api(url).containers(all=True, filters={"label": f"{INSTANCE}={instance}"})
     return [row["Id"] for row in rows]
 
 
-def remove_leftovers(instance: str) -> None:
+def remove_leftovers(instance: str, url: str = "") -> None:
     """Remove an instance's containers with their unnamed volumes."""
-    for container in find_leftovers(instance):
+    for container in find_leftovers(instance, url):
         with suppress(APIError):
-            engine_api().remove_container(container, force=True, v=True)
+            engine_api(url).remove_container(container, force=True, v=True)

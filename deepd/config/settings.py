@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """The folder of the store and, unless a profile says otherwise, of the workspaces."""
     docker_host: Annotated[str, AfterValidator(_endpoint)] = ""
     """The engine's endpoint; empty is what docker itself would use."""
+    podman_host: Annotated[str, AfterValidator(_endpoint)] = ""
+    """Podman's endpoint; empty is CONTAINER_HOST, else the socket of its service."""
     allowed_roots: Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_folders)] = ()
     """Where the sources of volumes may be; empty is the home and the profile's own folder."""
     start_concurrency: Annotated[int, BeforeValidator(_not_a_boolean)] = Field(

@@ -52,6 +52,9 @@ def ground_of(profile: Path, workspace_root: Path, settings: Settings) -> Ground
     host = settings.docker_host or os.environ.get("DOCKER_HOST", "")
     socket = host.removeprefix("unix://") if host.startswith("unix://") else "/var/run/docker.sock"
     kept.append(("the engine's socket", Path(socket)))
+    podman = settings.podman_host or os.environ.get("CONTAINER_HOST", "")
+    if podman.startswith("unix://"):
+        kept.append(("podman's socket", Path(podman.removeprefix("unix://"))))
     return Ground(
         real,
         roots,

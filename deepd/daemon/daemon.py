@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from deepd.daemon.sessions import Pace, SessionService
 from deepd.daemon.supervisor import Supervisor
 from deepd.engine.base import Engine
 from deepd.engine.docker import DockerEngine
+from deepd.engine.endpoint import podman_url
 from deepd.engine.local import LocalEngine
-from deepd.engine.many import Engines, is_local
+from deepd.engine.many import Engines
 from deepd.errors import DeepdError
 from deepd.model.call import CallState
 from deepd.model.caller import Caller
@@ -54,15 +55,23 @@ EngineOf = Callable[[str, Settings], Engine]
 
 
 def engines_of(instance: str, settings: Settings) -> Engine:
-    """Return the container engine that the settings name and the local one, as one."""
+    """Return the container engines that the settings name and the local one, as one."""
     containers = DockerEngine(
         instance,
         settings.docker_host,
         timeout=settings.engine_timeout,
         starts=settings.start_concurrency,
     )
+    podman = DockerEngine(
+        instance,
+        podman_url(settings.podman_host),
+        timeout=settings.engine_timeout,
+        starts=settings.start_concurrency,
+        name="podman",
+    )
     hidden = (settings.state_dir, settings.runtime_dir)
-    return Engines(containers, LocalEngine(instance, settings.state_dir / "local", masked=hidden))
+    local = LocalEngine(instance, settings.state_dir / "local", masked=hidden)
+    return Engines(containers, local, podman=podman)
 
 
 class Daemon:
@@ -86,7 +95,7 @@ class Daemon:
         self.profiles = ProfileStore(paths, settings, self.events.publish)
         if isinstance(self.engine, Engines):
             self.engine.profiles = lambda: self.profiles.all().values()
-            self.engine.expects_containers = self._expects_containers
+            self.engine.expected = self._containers
         self.sessions = SessionService(
             self.engine,
             store,
@@ -187,8 +196,8 @@ class Daemon:
             "agent_socket": str(agent),
         }
 
-    def _expects_containers(self) -> bool:
-        return any(not is_local(container) for container in self.sessions.containers())
+    def _containers(self) -> Iterable[str]:
+        return self.sessions.containers()
 
     def secrets(self) -> tuple[str, ...]:
         """Return what no log may show: the secrets of the profiles in force, by value."""

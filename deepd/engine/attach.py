@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import deque
 from typing import cast
@@ -212,14 +213,19 @@ class AttachedStream(asyncio.Protocol):
         self._writable.set()
 
 
-async def attach(endpoint: Endpoint, target: str, name: str, *, within: float) -> AttachedStream:
+async def attach(
+    endpoint: Endpoint, target: str, name: str, *, within: float, body: object = None
+) -> AttachedStream:
     """Return the stream of a container once the engine has handed it over."""
     stream = AttachedStream(name)
-    headers = {"Upgrade": "tcp", "Connection": "Upgrade", "Content-Length": "0"}
+    asked = b"" if body is None else json.dumps(body).encode()
+    headers = {"Upgrade": "tcp", "Connection": "Upgrade", "Content-Length": str(len(asked))}
+    if asked:
+        headers["Content-Type"] = "application/json"
     try:
         async with asyncio.timeout(within):
             await _connect(endpoint, stream)
-            stream.write(render_request(endpoint, "POST", target, headers))
+            stream.write(render_request(endpoint, "POST", target, headers) + asked)
             reply = await stream.accepted
     except TimeoutError:
         stream.abort()

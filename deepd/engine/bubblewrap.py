@@ -1,4 +1,7 @@
-"""What a sandbox is to bubblewrap: a list of what it may see, and everything else is not there."""
+"""What a sandbox is to bubblewrap: a list of what it may see, and everything else is not there.
+
+The guest understands the same options (guest/box.c), so there is one list whoever makes it.
+"""
 
 from __future__ import annotations
 
@@ -52,11 +55,11 @@ def runs_as_root(spec: SandboxSpec) -> bool:
 
 
 def render_command(
-    bwrap: str, guest: Path, spec: SandboxSpec, masked: Iterable[Path] = ()
+    maker: Sequence[str], guest: Path, spec: SandboxSpec, masked: Iterable[Path] = ()
 ) -> list[str]:
     """Return the command that is the sandbox's monitor, with the guest as its first process."""
     return [
-        bwrap,
+        *maker,
         *_namespaces(spec),
         *_privileges(),
         *_root(spec),
@@ -73,12 +76,13 @@ def render_command(
     ]
 
 
-def render_probe(bwrap: str) -> list[str]:
+def render_probe(maker: Sequence[str]) -> list[str]:
     """Return the command that ends well where sandboxes can be made at all."""
     return [
-        bwrap,
+        *maker,
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--as-pid-1"),
         *_privileges(),
+        *("--tmpfs", "/"),
         *_system(),
         *("--proc", "/proc", "--dev", "/dev", "--", "/bin/sh", "-c", "exit 0"),
     ]

@@ -7,19 +7,21 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepd.engine import http
-from deepd.engine.attach import attach
 from deepd.engine.base import GUEST_PATH, ByteStream, EngineInfo, Progress
-from deepd.engine.docker_client import DockerClient, Server
+from deepd.engine.dialect import Docker
+from deepd.engine.docker_client import DockerClient
 from deepd.engine.endpoint import find_endpoint
 from deepd.engine.fault import LeavingError, NoContainerError, refused
 from deepd.engine.guest_volume import GuestVolume
 from deepd.engine.images import Images
 from deepd.engine.labels import INSTANCE, read_sandbox
-from deepd.engine.spec import STOP_GRACE, render_container, render_limits
+from deepd.engine.podman import Podman, is_podman
+from deepd.engine.spec import render_container
 from deepd.engine.stats import CpuSample, read_stats
 from deepd.errors import EngineError
 from deepd.model.ids import ContainerId
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 class DockerEngine:
     """An `Engine` on Docker's API; Podman serves the same one. Making it connects to nothing."""
 
-    name = "docker"
-
     def __init__(
         self,
         instance: str,
@@ -43,9 +43,14 @@ class DockerEngine:
         timeout: float = 30.0,
         starts: int = 0,
         guest: Path | None = None,
+        name: str = "docker",
     ) -> None:
-        """Bound each request to `timeout` s, and starts at once to `starts` (0: one a core)."""
+        """Bound each request to `timeout` s, and starts at once to `starts` (0: one a core).
+
+        It goes by `name` until it has said what it is.
+        """
         self._instance = instance
+        self._name = name
         address = find_endpoint(endpoint)
         self.endpoint = address.url
         self._client = DockerClient(address, timeout=timeout)
@@ -54,10 +59,18 @@ class DockerEngine:
         # More at once only makes each of them slower.
         self._starts = asyncio.Semaphore(starts or os.cpu_count() or 1)
         self._cpu: dict[ContainerId, CpuSample] = {}
+        self._spoken: Docker | None = None
+        self._lost: dict[ContainerId, tuple[str, ...]] = {}
+
+    @property
+    def name(self) -> str:
+        """What it says it is."""
+        return self._name
 
     async def info(self) -> EngineInfo:
         """Ask who is there; also the check that the engine answers."""
         server = await self._client.server()
+        dialect = await self._dialect()
         raw: dict[str, Any] = await self._client.call(
             "cannot ask the engine about itself", lambda api: api.info()
         )
@@ -66,8 +79,8 @@ class DockerEngine:
             endpoint=self.endpoint,
             version=server.version,
             api_version=server.api_version,
-            isolation=_isolation(server, raw),
-            warnings=tuple(raw.get("Warnings") or ()),
+            isolation=_isolation(dialect.runtime(raw), raw),
+            warnings=dialect.warnings(raw),
         )
 
     async def observe(self) -> list[Sandbox]:
@@ -78,7 +91,15 @@ class DockerEngine:
             lambda api: api.containers(all=True, filters={"label": label}),
         )
         found = [read_sandbox(row, self._instance) for row in rows]
-        return [sandbox for sandbox in found if sandbox is not None]
+        return [await self._with_losses(sandbox) for sandbox in found if sandbox is not None]
+
+    async def _with_losses(self, sandbox: Sandbox) -> Sandbox:
+        """Add which limits do not hold; asked once for each container."""
+        lost = self._lost.get(sandbox.id)
+        if lost is None:
+            lost = await (await self._dialect()).lost_limits(sandbox.id)
+            self._lost[sandbox.id] = lost
+        return replace(sandbox, isolation=f"no limit of {', '.join(lost)}") if lost else sandbox
 
     async def ensure_image(self, image: str, progress: Progress) -> str:
         """Return the digest of an image, pulling it where it is missing."""
@@ -117,11 +138,7 @@ class DockerEngine:
 
     async def stop(self, container: ContainerId) -> None:
         """Ask the guest to end, kill it after a short grace; not running is no error."""
-
-        with suppress(NoContainerError):
-            await self._client.call(
-                "cannot stop the sandbox", lambda api: api.stop(container, timeout=STOP_GRACE)
-            )
+        await (await self._dialect()).stop(container)
 
     async def pause(self, container: ContainerId) -> None:
         """Freeze all its processes; already paused is no error."""
@@ -151,6 +168,7 @@ class DockerEngine:
             except LeavingError:
                 await self._client.call(doing, lambda api: api.wait(container, condition="removed"))
         self._cpu.pop(container, None)
+        self._lost.pop(container, None)
 
     async def claim(self, container: ContainerId, name: str) -> None:
         """Give a warm container its session's name; the name in use is `EngineError`."""
@@ -160,45 +178,26 @@ class DockerEngine:
 
     async def update(self, container: ContainerId, limits: Limits) -> None:
         """Change memory, cpus and pids of a running container."""
-        # The SDK's own method knows neither NanoCpus nor PidsLimit.
-        reply = await self._client.ask(
-            "POST", f"/containers/{container}/update", body=render_limits(limits)
-        )
-        if reply.status >= 400:
-            raise refused(reply.status, reply.message(), doing="cannot change the limits")
+        await (await self._dialect()).update(container, limits)
 
     async def stats(self, container: ContainerId) -> SandboxStats:
         """Measure once; cpu is the mean since the last time, and 0 the first time."""
-        # The SDK always waits for a second sample, which takes the engine a second or two.
-        reply = await self._client.ask(
-            "GET",
-            f"/containers/{container}/stats",
-            query={"stream": "false", "one-shot": "true"},
-        )
-        if reply.status != 200:
-            raise refused(reply.status, reply.message(), doing="cannot measure the sandbox")
-        stats, self._cpu[container] = read_stats(reply.json(), self._cpu.get(container))
+        raw = await (await self._dialect()).measure(container)
+        stats, self._cpu[container] = read_stats(raw, self._cpu.get(container))
         return stats
 
     async def open(self, container: ContainerId) -> ByteStream:
         """Attach to the guest of a running container."""
-        query = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
-        target = await self._client.target(f"/containers/{container}/attach", query)
-        stream = await attach(
-            self._client.endpoint, target, container[:12], within=self._client.timeout
-        )
-        try:
-            await self._check_running(container)
-        except BaseException:
-            stream.abort()
-            raise
-        return stream
+        return await (await self._dialect()).open(container)
 
-    async def _check_running(self, container: ContainerId) -> None:
-        """Raise for what does not run: the engine attaches to that too, and waits for ever."""
-        doing = "cannot attach to the sandbox"
-        if not (await self._client.inspect(container, doing=doing))["State"]["Running"]:
-            raise EngineError(f"{doing}: it is not running")
+    async def _dialect(self) -> Docker:
+        """Return how this engine is asked, by what it says it is."""
+        server = await self._client.server()
+        if self._spoken is None or self._spoken.server is not server:
+            kind = Podman if is_podman(server.components) else Docker
+            self._spoken = kind(self._client, server)
+            self._name = kind.name
+        return self._spoken
 
     async def watch(self) -> AsyncIterator[None]:
         """Yield whenever something may have changed, first when the engine begins to tell."""
@@ -217,10 +216,8 @@ class DockerEngine:
         await self._client.aclose()
 
 
-def _isolation(server: Server, raw: dict[str, Any]) -> str:
+def _isolation(runtime: str, raw: dict[str, Any]) -> str:
     """Return the level reached, in words: only what the engine says is really on."""
-    runtime = str(raw.get("DefaultRuntime", "")) or "runc"
-    version = server.components.get(runtime, "")
     options = [str(option) for option in raw.get("SecurityOptions") or []]
     names = [
         name
@@ -228,5 +225,4 @@ def _isolation(server: Server, raw: dict[str, Any]) -> str:
         for key, _, name in [option.split(",")[0].partition("=")]
         if key == "name" and name
     ]
-    words = ", ".join([f"{runtime} {version}".strip(), *names])
-    return f"containers ({words})"
+    return f"containers ({', '.join([runtime, *names])})"

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from deepd.engine import http
 from deepd.engine.endpoint import Endpoint
 from deepd.engine.fault import down, refused
+from deepd.engine.ssh import Tunnel
 from deepd.engine.thread import Door
 from deepd.errors import EngineDownError, EngineError, EngineTimeoutError
 
@@ -41,6 +42,8 @@ class Server:
     """As `uname -m` has it."""
     components: Mapping[str, str]
     """Name to version, such as `runc`."""
+    own_api_version: str = ""
+    """Of an API that is not Docker's, beside it."""
 
 
 class DockerClient:
@@ -55,6 +58,8 @@ class DockerClient:
         """The SDK's client, and the version that it is pinned to."""
         self._server: Server | None = None
         self._making = asyncio.Lock()
+        self._tunnel = Tunnel(endpoint) if endpoint.ssh else None
+        self._opening = asyncio.Lock()
 
     async def server(self) -> Server:
         """Return what the engine is, asked once and again after it was down.
@@ -62,12 +67,22 @@ class DockerClient:
         The SDK's own constructor would ask too, and hang for ever on an engine that is stopped.
         """
         if self._server is None:
-            within = min(self.timeout, VERSION_TIMEOUT)
-            reply = await http.request(self.endpoint, "GET", "/version", within=within)
+            reply = await self._ask_version()
             if reply.status != 200:
                 raise refused(reply.status, reply.message(), doing="cannot ask for the version")
             self._server = _read_server(reply.json())
         return self._server
+
+    async def _ask_version(self) -> http.Reply:
+        if self._tunnel is None:
+            within = min(self.timeout, VERSION_TIMEOUT)
+            return await http.request(self.endpoint, "GET", "/version", within=within)
+        async with self._opening:
+            self.endpoint = await self._tunnel.open()
+        try:
+            return await http.request(self.endpoint, "GET", "/version", within=self.timeout)
+        except EngineDownError as error:
+            raise self._tunnel.error() or error from error
 
     async def call(self, doing: str, function: Callable[[APIClient], T], *, image: str = "") -> T:
         """Return what `function` returns, run in a thread; its errors come as ours."""
@@ -109,7 +124,10 @@ class DockerClient:
         body: object = None,
     ) -> http.Reply:
         """Send one request without the SDK and return the answer, whatever its status."""
-        target = await self.target(path, query)
+        return await self.ask_plainly(method, await self.target(path, query), body=body)
+
+    async def ask_plainly(self, method: str, target: str, *, body: object = None) -> http.Reply:
+        """Do the same with a path that names its own version."""
         try:
             return await http.request(self.endpoint, method, target, body=body, within=self.timeout)
         except EngineDownError:
@@ -136,6 +154,8 @@ class DockerClient:
         """
         await self._quick.wait_until_idle(CLOSE_TIMEOUT)
         self._close()
+        if self._tunnel is not None:
+            await self._tunnel.aclose()
 
     def _close(self) -> None:
         if self._made is not None:
@@ -226,6 +246,7 @@ def _hang_up(replies: list[Response]) -> None:
 
 def _read_server(raw: Mapping[str, Any]) -> Server:
     arch = str(raw.get("Arch", ""))
+    own = [part.get("Details") or {} for part in raw.get("Components") or []]
     return Server(
         api_version=str(raw.get("ApiVersion", "")),
         version=str(raw.get("Version", "")),
@@ -234,6 +255,7 @@ def _read_server(raw: Mapping[str, Any]) -> Server:
             str(part.get("Name", "")): str(part.get("Version", ""))
             for part in raw.get("Components") or []
         },
+        own_api_version=str(own[0].get("APIVersion", "")) if own else "",
     )
 
 

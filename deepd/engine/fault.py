@@ -7,6 +7,15 @@ import re
 
 from deepd.errors import EngineDownError, EngineError, EngineRefusedError, ImageNotFoundError
 
+PODMAN_STEP = (
+    "start its service (`systemctl --user start podman.socket`, as root without `--user`), or say"
+    " where it listens with CONTAINER_HOST"
+)
+"""What to do where Podman does not answer."""
+_DOCKER_STEP = (
+    "start Docker (`sudo systemctl start docker`), or say where it listens with DOCKER_HOST"
+)
+
 
 class NameTakenError(EngineError):
     """A container of that name exists already."""
@@ -24,11 +33,12 @@ _LASTING = re.compile(
     "unknown or invalid runtime|unknown runtime|no such file or directory|not a directory"
     "|executable file not found|invalid mount|bind source path|mount.*permission denied"
     "|is not supported|not a valid|invalid (reference|capability|argument)|already mounted"
-    "|duplicate mount point|read-only file system|are mounts denied|not shared from the host",
+    "|duplicate mount point|read-only file system|are mounts denied|not shared from the host"
+    "|can ?not pause containers on rootless",
     re.IGNORECASE,
 )
 """Texts of statuses 404 and 500 that will be the same until the profile or the host changes."""
-_NAME_TAKEN = re.compile("name .* is (already )?in use", re.IGNORECASE)
+_NAME_TAKEN = re.compile("name .* (is |already )+in use", re.IGNORECASE)
 _LEAVING = re.compile("removal of container .* is already in progress", re.IGNORECASE)
 _NO_IMAGE = re.compile(
     "no such image|manifest unknown|pull access denied|repository does not exist|image not known"
@@ -58,8 +68,7 @@ def down(endpoint: str, error: BaseException) -> EngineDownError:
     }.get(number or 0, str(error) or type(error).__name__)
     return EngineDownError(
         f"no container engine answers at {endpoint}: {why}",
-        next_step="start Docker (`sudo systemctl start docker`), or say where it listens"
-        " with DOCKER_HOST",
+        next_step=PODMAN_STEP if "podman" in endpoint else _DOCKER_STEP,
     )
 
 

@@ -213,4 +213,6 @@ def _archive(data: bytes) -> bytes:
         entry = tarfile.TarInfo(Path(GUEST_PATH).name)
         entry.size, entry.mode, entry.mtime = len(data), 0o755, _WRITTEN_AT
         archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
+        end = archive.offset
+    # Without the padding: Podman stops reading at the end, and takes what is left for an error.
+    return buffer.getvalue()[: end + 2 * tarfile.BLOCKSIZE]

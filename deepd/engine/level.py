@@ -1,4 +1,8 @@
-"""Level: how far this machine lets sandboxes be isolated without a container engine."""
+"""Level: how far this machine lets sandboxes be isolated without a container engine.
+
+It is found by trying, best first: bubblewrap, then the guest itself, which makes the same
+namespaces by system calls. Where neither works nothing claims to isolate.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import asyncio
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from deepd.engine.bubblewrap import render_probe
-from deepd.errors import EngineRefusedError
+from deepd.errors import DeepdError, EngineRefusedError
+from deepd.guest.binary import guest_binary
 
 NONE = "none: plain processes"
 """What is said of a sandbox that nothing isolates."""
@@ -18,25 +25,26 @@ _WITHIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What was found, by trying it."""
+    """What was found."""
 
-    bwrap: str = ""
-    """The program; empty where there is none that works."""
-    version: str = ""
+    command: tuple[str, ...] = ()
+    """What makes a sandbox from bubblewrap's options; empty where nothing does."""
+    maker: str = ""
+    """Who that is, for a person."""
     trouble: str = ""
-    """Why sandboxes cannot be isolated; empty where they can."""
+    """Why what was tried before, or everything, does not work; empty where nothing failed."""
 
     @property
     def words(self) -> str:
         """The level, for a person."""
-        if not self.bwrap:
+        if not self.command:
             return "none"
         user = "" if os.geteuid() == 0 else "user, "
-        return f"namespaces ({user}mount, pid, ipc, uts; bubblewrap {self.version})"
+        return f"namespaces ({user}mount, pid, ipc, uts; {self.maker})"
 
     def check(self) -> None:
         """Raise where a sandbox would not be isolated."""
-        if not self.bwrap:
+        if not self.command:
             raise EngineRefusedError(
                 f"sandboxes cannot be isolated here: {self.trouble}",
                 next_step="install bubblewrap (`sudo apt install bubblewrap`) or a container"
@@ -45,21 +53,53 @@ class Level:
             )
 
 
-async def find_level() -> Level:
-    """Try what is installed."""
-    return await asyncio.to_thread(_try_bubblewrap)
+async def find_level(guest: Path | None = None) -> Level:
+    """Try what there is, with this guest instead of the one that was built."""
+    return await asyncio.to_thread(_try_all, guest)
 
 
-def _try_bubblewrap() -> Level:
+def _try_all(guest: Path | None) -> Level:
+    troubles = []
+    makers: tuple[Callable[[], Level], ...] = (try_bubblewrap, lambda: try_guest(guest))
+    for attempt in makers:
+        level = attempt()
+        if level.command:
+            return level
+        troubles.append(level.trouble)
+    return Level(trouble="; ".join(troubles))
+
+
+def try_bubblewrap() -> Level:
+    """Return the level of the program that is installed for this."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         return Level(trouble="bubblewrap is not installed")
-    version = _run([bwrap, "--version"])
-    tried = _run(render_probe(bwrap))
-    if version.returncode or tried.returncode:
-        said = (tried.stderr or version.stderr).strip().splitlines() or ["it failed"]
-        return Level(trouble=f"bubblewrap does not work: {said[-1][:300]}")
-    return Level(bwrap, version.stdout.strip().rpartition(" ")[2])
+    if trouble := _probe(bwrap):
+        return Level(trouble=f"bubblewrap does not work: {trouble}")
+    version = _run([bwrap, "--version"]).stdout.strip().rpartition(" ")[2]
+    return Level((bwrap,), f"bubblewrap {version}")
+
+
+def try_guest(guest: Path | None = None) -> Level:
+    """Return the level of the guest, which takes no package."""
+    try:
+        program = str(guest or guest_binary())
+    except DeepdError as error:
+        return Level(trouble=str(error))
+    if trouble := _probe(program, "--box"):
+        return Level(trouble=f"namespaces cannot be made: {trouble}")
+    return Level((program, "--box"), "made by the guest")
+
+
+def _probe(*command: str) -> str:
+    """Return what a first sandbox complains about; empty where it works."""
+    tried = _run(render_probe(command))
+    return _last_line(tried) if tried.returncode else ""
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    said = done.stderr.strip().splitlines() or ["it failed"]
+    return said[-1].removeprefix("guest: ")[:300]
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,8 @@
 """The local engine: sandboxes made of this machine's own processes, without images.
 
-Each is a guest under bubblewrap, or, where a profile says so, a plain process. A folder tells all
-about each: any process with this folder and user finds what another one started.
+Each is a guest in namespaces of its own, which bubblewrap makes or the guest itself; or, where a
+profile says so, a plain process. A folder tells all about each: any process with this folder and
+user finds what another one started.
 """
 
 from __future__ import annotations
@@ -225,8 +226,8 @@ class LocalEngine:
 
     async def _find_level(self) -> Level:
         if self._level is None:
-            level = await find_level()
-            if level.trouble:
+            level = await find_level(self._guest)
+            if not level.command:
                 return level  # somebody may mend it
             self._level = level
         return self._level
@@ -261,7 +262,7 @@ class LocalEngine:
         level = await self._find_level()
         level.check()
         check_spec(spec)  # owners may have changed since it was created
-        return launch(box, render_command(level.bwrap, guest, spec, self._masked), os.environ)
+        return launch(box, render_command(level.command, guest, spec, self._masked), os.environ)
 
     async def _wait_for_guest(self, box: Box) -> int:
         """Return the guest's process id once it is a guest; `ProcessLookupError` when it ended."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from deepd.engine.base import ByteStream, Engine, EngineInfo, Progress
+from deepd.engine.fault import PODMAN_STEP
 from deepd.engine.local import LOCAL_ID
 from deepd.errors import EngineDownError, EngineError, EngineRefusedError
 from deepd.model.ids import ContainerId
@@ -19,25 +21,58 @@ _WITHOUT_CONTAINERS = (
 )
 
 
+@dataclass(slots=True)
+class _Member:
+    """One container engine, and what is known of it."""
+
+    name: str
+    """What profiles call it."""
+    engine: Engine
+    answered: bool = False
+    trouble: EngineError | None = None
+    seen: frozenset[ContainerId] = frozenset()
+    """The sandboxes of ours that are on it."""
+
+    async def observe(self) -> list[Sandbox]:
+        try:
+            found = await self.engine.observe()
+        except EngineError as error:
+            self.trouble = error
+            raise
+        self.trouble, self.answered = None, True
+        self.seen = frozenset(sandbox.id for sandbox in found)
+        return _named(found, self.engine)
+
+    async def ask(self) -> EngineInfo:
+        info = await self.engine.info()
+        self.trouble, self.answered = None, True
+        return info
+
+
 class Engines:
-    """An `Engine` over a container engine and the local one; asks only those that are used."""
+    """An `Engine` over container engines and the local one; asks only those that are used.
+
+    `auto` is the first container engine that has answered, and stays it.
+    """
 
     def __init__(
         self,
         containers: Engine,
         local: Engine,
         *,
+        podman: Engine | None = None,
         profiles: Callable[[], Iterable[Profile]] = tuple,
-        expects_containers: Callable[[], bool] = lambda: False,
+        expected: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`expects_containers` tells whether an earlier look saw any on the container engine."""
-        self._containers = containers
+        """`expected` are the sandboxes that an earlier daemon had, wherever they are."""
+        self._members = [_Member("docker", containers)]
+        if podman is not None and podman.endpoint != containers.endpoint:
+            self._members.append(_Member("podman", podman))
         self._local = local
         self.profiles = profiles
-        self.expects_containers = expects_containers
-        self._answered = False
+        self.expected = expected
+        self._auto: _Member | None = None
         self._trouble: EngineError | None = None
-        self._seen: frozenset[ContainerId] = frozenset()
 
     @property
     def name(self) -> str:
@@ -51,18 +86,16 @@ class Engines:
 
     async def info(self) -> EngineInfo:
         """Ask who is there, the first and what else is used."""
-        info = await self._first.info()
-        if self._first is self._local:
+        first = self._first
+        info = await first.info()
+        if first is self._local:
             missing = (str(self._trouble),) if self._trouble else ()
             return replace(info, warnings=(*info.warnings, *missing))
+        for member in self._members:
+            if member.engine is not first and (member.name in self._wanted() or member.seen):
+                info = _with_other(info, member.name, await _info_or_trouble(member.engine))
         if self._uses_local():
-            local = await self._local.info()
-            notes = tuple(f"local: {warning}" for warning in local.warnings)
-            return replace(
-                info,
-                isolation=f"{info.isolation}; local: {local.isolation}",
-                warnings=(*info.warnings, *notes),
-            )
+            info = _with_other(info, "local", await self._local.info())
         return info
 
     async def observe(self) -> list[Sandbox]:
@@ -72,20 +105,23 @@ class Engines:
         it and others are used: a sandbox that cannot be seen is not one that is gone.
         """
         found = _named(await self._local.observe(), self._local)
-        if not self._uses_containers():
-            self._trouble = None
-            return found
-        try:
-            containers = await self._containers.observe()
-        except EngineError as error:
-            self._trouble = error
-            may_have = self._seen or (not self._answered and self.expects_containers())
-            if may_have or not self._uses_local():
-                raise
-            return found
-        self._trouble, self._answered = None, True
-        self._seen = frozenset(sandbox.id for sandbox in containers)
-        return found + _named(containers, self._containers)
+        asked = [member for member in self._members if self._is_asked(member)]
+        for member in asked:
+            with suppress(EngineError):
+                found += await member.observe()
+        silent = [member for member in asked if member.trouble]
+        missing = {name for name in self.expected() if not is_local(name)}
+        missing -= {sandbox.id for sandbox in found}
+        for member in silent:
+            if member.seen or (missing and not member.answered):
+                raise _trouble(member)
+        for member in asked:
+            if not member.trouble:
+                self._settle(member)
+        self._trouble = silent[0].trouble if silent and len(silent) == len(asked) else None
+        if self._trouble is not None and not self._uses_local():
+            raise self._trouble
+        return found
 
     async def choose(self, name: EngineName, local: Local) -> Engine:
         """Return the engine for a profile, or raise why it is not there."""
@@ -93,27 +129,33 @@ class Engines:
             case "local":
                 return self._local
             case "docker":
-                return self._containers
+                return self._members[0].engine
+            case "podman":
+                return await self._podman()
             case "auto":
                 return await self._first_that_answers(local)
             case _:
                 raise EngineRefusedError(
                     f'there is no engine = "{name}" in this daemon',
-                    next_step="let it serve Docker's API and name its socket with DOCKER_HOST,"
-                    ' and say engine = "docker"',
+                    next_step='say engine = "auto", "docker", "podman" or "local"',
                 )
 
     async def ensure_image(self, image: str, progress: Progress) -> str:
         """Return the digest of a container engine's image."""
-        return await self._containers.ensure_image(image, progress)
+        return await self._any.ensure_image(image, progress)
 
     async def build_image(self, build: Build, progress: Progress) -> str:
         """Return the digest of what a container engine built."""
-        return await self._containers.build_image(build, progress)
+        return await self._any.build_image(build, progress)
 
     async def create(self, spec: SandboxSpec) -> ContainerId:
         """Create one sandbox where its profile wants it."""
-        return await (await self.choose(spec.engine, spec.local)).create(spec)
+        engine = await self.choose(spec.engine, spec.local)
+        container = await engine.create(spec)
+        for member in self._members:
+            if member.engine is engine:
+                member.seen |= {container}
+        return container
 
     async def start(self, container: ContainerId) -> None:
         """Start it."""
@@ -171,42 +213,91 @@ class Engines:
 
     async def aclose(self) -> None:
         """Close connections; sandboxes go on."""
-        try:
-            await self._local.aclose()
-        finally:
-            await self._containers.aclose()
+        engines = [self._local, *(member.engine for member in self._members)]
+        ends = await asyncio.gather(
+            *(engine.aclose() for engine in engines), return_exceptions=True
+        )
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def _first_that_answers(self, local: Local) -> Engine:
-        if self._answered:
-            return self._containers
-        try:
-            await self._containers.info()
-        except EngineDownError as error:
-            if local.fallback:
-                return self._local
-            raise EngineDownError(
-                error.detail, next_step=f"{error.next_step}; {_WITHOUT_CONTAINERS}"
-            ) from error
-        return self._containers
+        if self._auto is not None:
+            return self._auto.engine
+        errors: list[EngineDownError] = []
+        for member in self._members:
+            try:
+                await member.ask()
+            except EngineDownError as error:
+                errors.append(error)
+            else:
+                self._settle(member)
+                return member.engine
+        if local.fallback:
+            return self._local
+        raise EngineDownError(
+            errors[0].detail, next_step=f"{errors[0].next_step}; {_WITHOUT_CONTAINERS}"
+        ) from errors[0]
+
+    async def _podman(self) -> Engine:
+        """Return Podman, at its own endpoint or at that which docker is asked at."""
+        trouble: EngineDownError | None = None
+        for member in reversed(self._members):
+            try:
+                info = await member.ask()
+            except EngineDownError as error:
+                trouble = trouble or error
+            else:
+                if info.name == "podman":
+                    return member.engine
+        if trouble is not None:
+            raise trouble
+        raise EngineRefusedError(
+            "there is no podman here: what answers is docker",
+            next_step=PODMAN_STEP,
+        )
+
+    def _settle(self, member: _Member) -> None:
+        """Let `auto` be this one from now on, if it is none yet."""
+        if self._auto is None and (member is self._members[0] or self._is_auto_wanted()):
+            self._auto = member
+
+    @property
+    def _any(self) -> Engine:
+        return (self._auto or self._members[0]).engine
 
     @property
     def _first(self) -> Engine:
-        is_missing = self._trouble is not None and self._uses_local()
-        return self._local if is_missing or not self._uses_containers() else self._containers
+        if self._trouble is not None and self._uses_local():
+            return self._local
+        used = [member for member in self._members if self._is_asked(member)]
+        if not used:
+            return self._local
+        return self._auto.engine if self._auto in used and self._auto else used[0].engine
 
     def _of(self, container: ContainerId) -> Engine:
-        return self._local if container.startswith(LOCAL_ID) else self._containers
+        if is_local(container):
+            return self._local
+        return next((m.engine for m in self._members if container in m.seen), self._any)
 
     def _heard(self) -> list[Engine]:
         silent = self._trouble is not None and self._uses_local()
-        return (
-            [self._local]
-            if silent or not self._uses_containers()
-            else [
-                self._local,
-                self._containers,
-            ]
-        )
+        asked = [] if silent else [m for m in self._members if self._is_asked(m) and not m.trouble]
+        return [self._local, *(member.engine for member in asked)]
+
+    def _is_asked(self, member: _Member) -> bool:
+        if member.seen or member.name in self._wanted():
+            return True
+        if self._auto is None and any(not is_local(name) for name in self.expected()):
+            return True
+        return self._is_auto_wanted() and self._auto in {None, member}
+
+    def _is_auto_wanted(self) -> bool:
+        wanted = self._wanted()
+        return not wanted or "auto" in wanted
+
+    def _wanted(self) -> set[str]:
+        return {profile.engine for profile in self.profiles()}
 
     def _uses_local(self) -> bool:
         return any(
@@ -214,15 +305,32 @@ class Engines:
             for profile in self.profiles()
         )
 
-    def _uses_containers(self) -> bool:
-        profiles = list(self.profiles())
-        others = any(profile.engine != "local" for profile in profiles)
-        return others or not profiles or bool(self._seen) or self.expects_containers()
-
 
 def is_local(container: str) -> bool:
     """Tell whether an id is that of a local sandbox."""
     return container.startswith(LOCAL_ID)
+
+
+def _trouble(member: _Member) -> EngineError:
+    return member.trouble or EngineError(f"{member.name} does not answer")
+
+
+async def _info_or_trouble(engine: Engine) -> EngineInfo:
+    try:
+        return await engine.info()
+    except EngineError as error:
+        return EngineInfo(
+            engine.name, engine.endpoint, "", isolation="down", warnings=(str(error),)
+        )
+
+
+def _with_other(info: EngineInfo, name: str, other: EngineInfo) -> EngineInfo:
+    notes = tuple(f"{name}: {warning}" for warning in other.warnings)
+    return replace(
+        info,
+        isolation=f"{info.isolation}; {name}: {other.isolation}",
+        warnings=(*info.warnings, *notes),
+    )
 
 
 async def _listen(engine: Engine, woken: asyncio.Event) -> None:

@@ -4,7 +4,7 @@
  * One thread, one loop: wait, read frames, hear workers, act on time, send. It waits for nothing but epoll,
  * and its stdout is never waited for: what does not fit stays with its call.
  */
-#include "guest.h"
+#include "box.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -251,12 +251,24 @@ static void open_loop(void)
         die("cannot make its loop");
 }
 
+/* An engine may close its end for ever and send later bytes by another way (feed.c): that is no end of input. */
+static void hold_own_input(void)
+{
+    if (place.is_init)
+        (void)open("/proc/self/fd/0", O_WRONLY | O_NONBLOCK | O_CLOEXEC); /* for as long as the guest lives */
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--box") == 0)
+        box_run(argc, argv);
+    if (argc > 1 && strcmp(argv[1], "--feed") == 0)
+        feed_run();
     start(argc, argv);
     nonblocking(IN);
     nonblocking(OUT);
     open_loop();
+    hold_own_input();
     table.writer = &writer;
     reader_reset(&reader);
     owner.idle_since = now_us();

@@ -18,6 +18,8 @@
  *   start.c    arguments, user, shell, the process itself
  *   user.c     credentials and accounts
  *   folders.c  what calls need to exist and to be writable
+ *   feed.c     another way to a guest's stdin, where its engine closes the first
+ *   box.c mounts.c   a sandbox of namespaces around a guest, where nothing else makes one (box.h)
  */
 #ifndef GUEST_H
 #define GUEST_H
@@ -155,7 +157,12 @@ struct account { char name[64], home[4096]; };
 const char *become_user(void);                              /* NULL, or what failed with errno */
 bool has_capability(int number);
 void drop_privileges(void);
+void drop_all(void);                                        /* or exit */
 void find_account(uid_t, struct account *);                 /* empty texts when there is none */
+
+/* ---- feed.c */
+
+_Noreturn void feed_run(void);
 
 /* ---- folders.c */
 

@@ -68,6 +68,12 @@ void drop_privileges(void)
         warn("cannot set no-new-privileges: %s", strerror(errno));
 }
 
+void drop_all(void)
+{
+    if (keep_capabilities(0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        exit(1);
+}
+
 /* ---- /etc/passwd, by hand: a static program must not load NSS modules */
 
 static bool parse_account(char *line, uid_t uid, struct account *account)

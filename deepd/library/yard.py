@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from deepd.engine.docker import DockerEngine
+from deepd.engine.endpoint import any_url
 from deepd.errors import DeepdError
 from deepd.library.machine import Machine
 from deepd.library.wish import Wish
@@ -55,7 +56,7 @@ class Yard:
             return found
         place = wish.docker_host, wish.instance
         if place not in self._engines:
-            self._engines[place] = DockerEngine(wish.instance, wish.docker_host)
+            self._engines[place] = DockerEngine(wish.instance, wish.docker_host or any_url())
         machine = Machine(wish, self._engines[place], self._forget)
         self._machines[wish.key] = machine
         return machine

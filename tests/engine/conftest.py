@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +19,7 @@ from deepd.engine.box import Box
 from deepd.engine.docker import DockerEngine
 from deepd.engine.fake import FakeEngine
 from deepd.engine.fake_world import FakeWorld, image_digest
+from deepd.engine.level import Level, try_bubblewrap, try_guest
 from deepd.engine.local import LocalEngine
 from deepd.engine.workspace import prepare_workspace
 from deepd.guest.connection import Guest
@@ -27,8 +27,10 @@ from deepd.guest.requests import Execute
 from deepd.model.ids import ContainerId, ProfileName, SessionName, new_call_id
 from deepd.model.profile import Limits, Security
 from deepd.model.sandbox import SandboxSpec
+from tests.conftest import need
 from tests.images import BUSYBOX, engine_api
 from tests.leftover import remove_leftovers
+from tests.podman import PodmanService
 
 SPEC = SandboxSpec(
     instance="",
@@ -58,6 +60,9 @@ class Place:
     """`None` on the real one."""
     local: Path | None = None
     """The folder of the local engine's sandboxes."""
+    level: Level | None = None
+    """Who isolates the local engine's sandboxes; `None`: whatever is found."""
+    podman: PodmanService | None = None
     guests: list[Guest] = field(default_factory=list)
     engines: list[Engine] = field(default_factory=list)
     instances: list[str] = field(default_factory=list)
@@ -72,19 +77,35 @@ class Place:
 
     def _make(self, name: str) -> Engine:
         if self.local is not None:
-            return LocalEngine(name, self.local)
-        return DockerEngine(name) if self.world is None else FakeEngine(name, self.world)
+            return LocalEngine(name, self.local, level=self.level)
+        return DockerEngine(name, self.host) if self.world is None else FakeEngine(name, self.world)
+
+    @property
+    def host(self) -> str:
+        """Where the container engine listens; empty is the usual place."""
+        return self.podman.host if self.podman else ""
+
+    @property
+    def has_cgroups(self) -> bool:
+        """Whether limits hold and can be measured, and sandboxes be paused."""
+        return self.podman is None or not self.podman.rootless or not is_cgroup_v1()
+
+    def _workspace(self, name: str) -> Path:
+        workspace = prepare_workspace(self.folder, name)
+        if self.podman and self.podman.rootless:
+            os.chown(workspace, self.podman.owner, self.podman.owner)
+        return workspace
 
     def spec(self, session: str = "main", **changes: object) -> SandboxSpec:
         """Return what a sandbox with a workspace is created from."""
         spec = replace(SPEC, instance=self.instance, session=SessionName(session))
-        workspace = prepare_workspace(self.folder, session)
+        workspace = self._workspace(session)
         return replace(replace(spec, workspace=workspace), **changes)  # type: ignore[arg-type]
 
     def warm_spec(self) -> SandboxSpec:
         """Return the spec of a warm sandbox."""
         warm_id = secrets.token_hex(4)
-        workspace = prepare_workspace(self.folder, f".warm-{warm_id}")
+        workspace = self._workspace(f".warm-{warm_id}")
         spec = replace(SPEC, instance=self.instance, session=None, warm_id=warm_id)
         return replace(spec, workspace=workspace)
 
@@ -105,7 +126,7 @@ class Place:
         if self.local is not None:
             os.kill(Box(self.local / container).pid(), signal.SIGKILL)
         elif self.world is None:
-            engine_api().kill(container)
+            engine_api(self.host).kill(container)
         else:
             self.world.kill(container)
 
@@ -125,7 +146,7 @@ class Place:
             return
         for name in self.instances:
             with suppress(APIError):
-                remove_leftovers(name)
+                remove_leftovers(name, self.host)
 
 
 @pytest.fixture
@@ -137,39 +158,65 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(params=["fake", "local", pytest.param("docker", marks=pytest.mark.docker)])
+ENGINES = [
+    "fake",
+    "local",
+    "local-guest",
+    pytest.param("docker", marks=pytest.mark.docker),
+    "podman",
+    "podman-rootless",
+]
+"""What all hold to the same contract; `local-guest` is without bubblewrap."""
+
+
+@pytest.fixture(params=ENGINES)
 async def place(
     request: pytest.FixtureRequest, instance: str, folder: Path
 ) -> AsyncIterator[Place]:
     """Return the fake engine, and then the real ones."""
-    world = None
-    if request.param == "local":
-        require_bubblewrap()
-    if request.param == "fake":
-        world = FakeWorld()
-        world.images[BUSYBOX] = image_digest(BUSYBOX)
-    place = Place(instance, folder, world)
-    if request.param == "local":
-        place.local = folder / "boxes"
+    place = make_place(request, request.param, instance, folder)
     yield place
     await place.aclose()
 
 
-@pytest.fixture
-async def local_place(instance: str, folder: Path) -> AsyncIterator[Place]:
-    """Return the local engine, for what only that can show."""
-    place = Place(instance, folder, None, folder / "boxes")
+def make_place(request: pytest.FixtureRequest, engine: str, instance: str, folder: Path) -> Place:
+    """Return a place on one engine, or leave the test out where that is not here."""
+    place = Place(instance, folder, None)
+    match engine:
+        case "fake":
+            place.world = FakeWorld()
+            place.world.images[BUSYBOX] = image_digest(BUSYBOX)
+        case "local" | "local-guest":
+            place.local, place.level = folder / "boxes", level_of(engine)
+        case "podman":
+            place.podman = request.getfixturevalue("podman")
+        case "podman-rootless":
+            place.podman = request.getfixturevalue("rootless_podman")
+        case _:
+            pass  # docker, where everything is as it is
+    return place
+
+
+def level_of(engine: str) -> Level:
+    """Return the level of a kind of local engine, or leave the test out where it is not here."""
+    level = try_bubblewrap() if engine == "local" else try_guest()
+    need(engine, level.trouble)
+    return level
+
+
+@pytest.fixture(params=["local", "local-guest"])
+async def local_place(
+    request: pytest.FixtureRequest, instance: str, folder: Path
+) -> AsyncIterator[Place]:
+    """Return the local engine at each level that claims to isolate."""
+    place = make_place(request, request.param, instance, folder)
     yield place
     await place.aclose()
 
 
-def require_bubblewrap() -> None:
-    """Skip where nothing can isolate a sandbox; fail where it must be possible."""
-    if shutil.which("bwrap"):
-        return
-    if os.environ.get("DEEPD_TEST_REQUIRE_LOCAL", "") not in {"", "0"}:
-        pytest.fail("DEEPD_TEST_REQUIRE_LOCAL is set, and bubblewrap is not installed")
-    pytest.skip("bubblewrap is not installed")
+def is_cgroup_v1() -> bool:
+    """Tell how this machine groups processes."""
+    return not Path("/sys/fs/cgroup/cgroup.controllers").exists()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from deepd.guest.connection import Guest
 from deepd.guest.requests import Execute
 from deepd.model.ids import new_call_id
-from tests.engine.conftest import Place, require_bubblewrap
+from tests.engine.conftest import Place
 from tests.eventually import eventually
 
 TRACE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(16, 1, 0, 0))"
@@ -22,7 +22,6 @@ TRACE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(16, 1, 0, 0))"
 @pytest.fixture
 async def guest(local_place: Place) -> Guest:
     """Return a sandbox's guest."""
-    require_bubblewrap()
     engine = local_place.engine()
     return await local_place.guest(engine, await local_place.run(engine))
 
@@ -187,7 +186,6 @@ async def test_memory_over_the_limit_is_refused(guest: Guest) -> None:
 
 
 async def test_a_sandbox_that_is_stopped_leaves_no_process(local_place: Place) -> None:
-    require_bubblewrap()
     engine = local_place.engine()
     container = await local_place.run(engine)
     guest = await local_place.guest(engine, container)

@@ -1,0 +1,92 @@
+"""Dialect: how the same things are asked of Docker and of what serves its API in its own way."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from deepd.engine.attach import attach
+from deepd.engine.base import ByteStream
+from deepd.engine.docker_client import DockerClient, Server
+from deepd.engine.fault import NoContainerError, refused
+from deepd.engine.spec import STOP_GRACE, render_limits
+from deepd.errors import EngineError
+from deepd.model.profile import Limits
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+class Docker:
+    """Docker's own."""
+
+    name = "docker"
+
+    def __init__(self, client: DockerClient, server: Server) -> None:
+        self._client = client
+        self.server = server
+
+    async def open(self, container: str) -> ByteStream:
+        """Attach to a guest's stdin and stdout."""
+        query = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
+        return await self._attach(container, query)
+
+    async def stop(self, container: str) -> None:
+        """Ask the guest to end, and kill it after a short grace; not running is no error."""
+
+        def stop(api: APIClient) -> None:
+            api.stop(container, timeout=STOP_GRACE)
+
+        with suppress(NoContainerError):
+            await self._client.call("cannot stop the sandbox", stop)
+
+    async def update(self, container: str, limits: Limits) -> None:
+        """Change the limits of a running container."""
+        # The SDK's own method knows neither NanoCpus nor PidsLimit.
+        path = f"/containers/{container}/update"
+        reply = await self._client.ask("POST", path, body=render_limits(limits))
+        if reply.status >= 400:
+            raise refused(reply.status, reply.message(), doing="cannot change the limits")
+
+    async def measure(self, container: str) -> dict[str, Any]:
+        """Return the raw counters of a running container."""
+        # The SDK always waits for a second sample, which takes the engine a second or two.
+        query = {"stream": "false", "one-shot": "true"}
+        reply = await self._client.ask("GET", f"/containers/{container}/stats", query=query)
+        if reply.status != 200:
+            raise refused(reply.status, reply.message(), doing="cannot measure the sandbox")
+        if not reply.body.strip():
+            raise EngineError("the sandbox is not running: there is nothing to measure")
+        measured: dict[str, Any] = reply.json()
+        return measured
+
+    async def lost_limits(self, container: str) -> tuple[str, ...]:  # noqa: ARG002 - others lose some
+        """Return the limits that were asked for and do not hold."""
+        return ()
+
+    def warnings(self, raw: dict[str, Any]) -> tuple[str, ...]:
+        """Return what the engine warns of in its description of itself."""
+        return tuple(raw.get("Warnings") or ())
+
+    def runtime(self, raw: dict[str, Any]) -> str:
+        """Return the runtime of containers with its version."""
+        name = str(raw.get("DefaultRuntime", "")) or "runc"
+        return f"{name} {self.server.components.get(name, '')}".strip()
+
+    async def _attach(self, container: str, query: dict[str, str]) -> ByteStream:
+        target = await self._client.target(f"/containers/{container}/attach", query)
+        stream = await attach(
+            self._client.endpoint, target, container[:12], within=self._client.timeout
+        )
+        try:
+            await self._check_running(container)
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    async def _check_running(self, container: str) -> None:
+        """Raise for what does not run: the engine attaches to that too, and waits for ever."""
+        doing = "cannot attach to the sandbox"
+        if not (await self._client.inspect(container, doing=doing))["State"]["Running"]:
+            raise EngineError(f"{doing}: it is not running")
