@@ -35,7 +35,7 @@ sessions = ["asked"]
 execute = "ask"
 "soon*" = { default = "ask", timeout = "0.2s" }
 """
-_WITHIN = 30.0
+_WITHIN = 120.0
 
 
 class Persistent:

@@ -24,10 +24,13 @@ from typing import Any, NoReturn
 from deepd.errors import DaemonDownError
 
 ROOT = Path(__file__).parents[2]
+FAKE = "DEEPD_TEST_FAKE_ENGINE"
+"""When it is set the daemon has a fake engine, whose sandboxes end with it."""
 _LOADED = (
     "uvloop",
     "deepd.config.settings",
     "deepd.daemon.daemon",
+    "deepd.engine.fake",
     "tests.faults.failpoints",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvicorn.protocols.http.auto",
@@ -117,7 +120,7 @@ def _main() -> None:
 
 
 def _be_daemon(order: dict[str, Any]) -> NoReturn:
-    """Be a daemon as `deepd run` is one, on the engine of the profiles' choice."""
+    """Be a daemon as `deepd run` is one, with a log and an environment of its own."""
     code = 1
     try:
         os.setsid()
@@ -143,11 +146,18 @@ def _serve(profiles: list[str]) -> int:
 
     from deepd.config.settings import load_settings
     from deepd.daemon.daemon import Daemon
+    from deepd.engine.fake import FakeEngine
+    from deepd.engine.fake_world import FakeWorld
     from tests.faults.failpoints import install
 
     install()
     logging.basicConfig(level=os.environ.get("DEEPD_TEST_LOG", "WARNING"))
-    daemon = Daemon(load_settings(), [Path(path) for path in profiles])
+    settings, paths = load_settings(), [Path(path) for path in profiles]
+    if os.environ.get(FAKE):
+        world = FakeWorld()
+        daemon = Daemon(settings, paths, engine_of=lambda name, _: FakeEngine(name, world))
+    else:
+        daemon = Daemon(settings, paths)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(daemon.run(lambda: None))
     return 0

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from deepd.client.sync import Client
 from tests.faults.failpoints import VARIABLE
-from tests.faults.nursery import Life, Nursery, wait_until_serving
+from tests.faults.nursery import FAKE, Life, Nursery, wait_until_serving
 
 HEAD = """\
 engine = "local"
@@ -26,10 +26,18 @@ isolation = "none"
 """Plain processes as sandboxes: real guests, which a killed daemon leaves running."""
 
 
+FAKE_HEAD = """\
+image = "python:3.12-slim"
+idle_timeout = "1h"
+workspace_root = "{workspaces}"
+"""
+"""Sandboxes of the fake engine, which end with the daemon."""
+
+
 class Place:
     """Folders, profiles, and at most one daemon at a time."""
 
-    def __init__(self, home: Path, nursery: Nursery) -> None:
+    def __init__(self, home: Path, nursery: Nursery, *, fake: bool = False) -> None:
         self.home = home
         self.state = home / "state"
         self.workspaces = home / "workspaces"
@@ -41,7 +49,8 @@ class Place:
             "DEEPD_STATE_DIR": str(self.state),
             "DEEPD_GUEST_CACHE": os.environ.get("DEEPD_GUEST_CACHE", str(Path.home() / ".cache")),
             VARIABLE: str(self.armed),
-        }
+        } | ({FAKE: "1"} if fake else {})
+        self._head = FAKE_HEAD if fake else HEAD
         self.client = Client(home / "run" / "deepd.sock", name="tester", timeout=30)
         self.profiles: list[Path] = []
         self.life: Life | None = None
@@ -52,7 +61,7 @@ class Place:
     def profile(self, name: str, text: str) -> None:
         """Write a profile on the local engine; tables of `text` follow its head."""
         top, _, tables = f"\n{text}".partition("\n[")
-        head = HEAD.format(workspaces=self.workspaces)
+        head = self._head.format(workspaces=self.workspaces)
         path = self.home / f"{name}.toml"
         path.write_text(f"{top}\n{head}{'[' if tables else ''}{tables}")
         if path not in self.profiles:
@@ -89,12 +98,12 @@ class Place:
 
 
 @contextmanager
-def new_place(nursery: Nursery) -> Iterator[Place]:
+def new_place(nursery: Nursery, *, fake: bool = False) -> Iterator[Place]:
     """Make a place; afterwards no process of it is left."""
     with TemporaryDirectory(prefix="deepd-fault-") as folder:
         home = Path(folder)
         home.chmod(0o755)
-        place = Place(home, nursery)
+        place = Place(home, nursery, fake=fake)
         try:
             yield place
         finally:

@@ -81,7 +81,8 @@ def kill_loop(place: Place, kills: int, seed: int) -> str:
         clients = [pool.submit(load.client, number) for number in range(CLIENTS)]
         try:
             for _ in range(kills):
-                time.sleep(dice.uniform(0.0, 0.08))
+                # Mostly at once, so that work is cut short; now and then some of it gets done.
+                time.sleep(dice.uniform(0.0, 0.5 if dice.random() < 0.1 else 0.06))
                 place.kill()
                 place.start()
                 _raise_first(clients, place)

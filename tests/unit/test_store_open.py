@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,3 +134,19 @@ def test_a_file_of_every_former_version_loads_for_ever(folder: Path, dump: Path)
     assert store.last_event_id() == 2
     assert store.broken_audit_row() is None
     store.close()
+
+
+def test_what_a_killed_daemon_was_just_starting_does_not_lock_the_next_one_out(
+    folder: Path,
+) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    folder.mkdir()
+    # As a process between fork and exec has it, which shares what the killed one had open.
+    held = os.open(folder / "deepd.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    os.pwrite(held, f"{dead.pid}\n".encode(), 0)
+    threading.Timer(0.3, os.close, (held,)).start()
+    began = time.monotonic()
+    Store.open(folder).close()
+    assert time.monotonic() - began >= 0.2
