@@ -48,6 +48,9 @@ logger = logging.getLogger(__name__)
 PRUNE_EVERY = 60.0
 """Seconds between two looks for calls and events that are old enough to be forgotten."""
 
+_BETWEEN_BATCHES = 0.01
+"""Seconds that are others' between two batches of a pruning."""
+
 _UNSENT = frozenset({CallState.HELD, CallState.APPROVED})
 """States that have touched no container: such calls outlive the daemon even when it removes all."""
 
@@ -216,7 +219,7 @@ class Daemon:
             pause = PRUNE_EVERY
             try:
                 if self.store.prune(Retention(), time.time()):
-                    pause = 0.0  # a batch at a time: calls go on between them
+                    pause = _BETWEEN_BATCHES
             except DeepdError as error:
                 logger.warning("cannot prune: %s", error)
             await asyncio.sleep(pause)
