@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-BENCHES = ("true",)
+BENCHES = ("true", "imports", "conformance")
 """Each is a module here with `measure(pairs) -> dict`, a peer's times and ours, interleaved."""
 
 
@@ -23,7 +23,8 @@ def main() -> int:
         if args.json:
             print(json.dumps({"bench": name, "rows": rows}))
             continue
-        print(f"{name}: milliseconds, median and 95th percentile of {args.pairs}, interleaved")
+        rounds = rows[0]["rounds"]
+        print(f"{name}: milliseconds, median and 95th percentile of {rounds}, interleaved")
         for row in rows:
             print(
                 f"  {row['what']:44} {row['median']:9.3f} {row['p95']:9.3f}   {row['ratio']:7.1f}x"

@@ -19,8 +19,8 @@ def interleave(
     The pause before each lets the engine end what it still does for the one before: it takes an
     exec down for some milliseconds after its answer, and that time is not the next one's.
 
-    Returns one row a subject with `what`, `median` and `p95` in milliseconds, and `ratio`: how many
-    times faster than the first subject it is.
+    Returns one row a subject with `what`, `median` and `p95` in milliseconds, `ratio`: how many
+    times faster than the first subject it is, and `rounds`.
     """
     for _ in range(warm_up):
         for subject in subjects.values():
@@ -40,6 +40,7 @@ def interleave(
             "median": medians[name],
             "p95": percentile(values, 0.95),
             "ratio": base / medians[name],
+            "rounds": rounds,
         }
         for name, values in times.items()
     ]
