@@ -16,6 +16,7 @@ Words = tuple[Word, ...]
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _MAX_GUESSES = 64
+_MORE = Word("…", is_open=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Wrapper:
     """Own words before the command, such as the seconds of `timeout`."""
     assigns: bool = False
     """`NAME=value` may come before the command."""
+    unsets: str = ""
+    """Options that take variables away from what it runs; `-u` and `--unset` name one."""
     texts: str = ""
     """Options of which the value is a text for a shell."""
     opens_shell: bool = False
@@ -50,6 +53,7 @@ class Wrapper:
     """It adds words of its own, which nobody sees here."""
 
 
+_NAMING = ("-u", "--unset")
 _SHELL_TEXT = "-c --command"
 _WRAPPERS: dict[str, Wrapper] = {
     "builtin": Wrapper(),
@@ -63,8 +67,8 @@ _WRAPPERS: dict[str, Wrapper] = {
     "doas": Wrapper(flags="-n", valued="-u", opens_shell=True),
     "eatmydata": Wrapper(),
     "env": Wrapper(
-        flags="-i -0 - --ignore-environment --null",
-        valued="-u --unset",
+        flags="-0 --null",
+        unsets="-i - --ignore-environment -u --unset",
         assigns=True,
         texts="-S --split-string",
     ),
@@ -142,8 +146,8 @@ def _behind(name: str, wrapper: Wrapper, words: Words) -> Inner:
             joined = text.startswith("--") and "=" in text
             given = (Word(text.partition("=")[2]),) if joined else words[at + 1 : at + 2]
             return _text_of(name, given, words[at + (1 if joined else 2) :])
-        if step == "assignment":
-            return _assigned(name, words[at + 1 :])
+        if step in {"assignment", "unset"}:
+            return _assigned(name, words[at + 1 + (text in _NAMING) :])
         if step == "command":
             break
         operands += step == "operand"
@@ -154,7 +158,7 @@ def _behind(name: str, wrapper: Wrapper, words: Words) -> Inner:
     if not behind:
         reason = f"`{name}` without a command runs a shell"
         return Inner(hidden=True, reason=reason) if wrapper.opens_shell else Inner()
-    more = (Word("…", is_open=True),) if wrapper.more else ()
+    more = (_MORE,) if wrapper.more else ()
     return Inner(commands=((*behind, *more),))
 
 
@@ -165,6 +169,9 @@ def _step(wrapper: Wrapper, text: str, operands: int) -> str:
         return "end"
     if option in wrapper.texts.split():
         return "text"
+    unsets = wrapper.unsets.split()
+    if option in unsets or _is_joined(text, [each for each in _NAMING if each in unsets]):
+        return "unset"
     if operands and operands == wrapper.operands and not wrapper.texts:
         return "command"  # what follows the last operand, whatever it looks like
     valued = wrapper.valued.split()
@@ -195,9 +202,9 @@ def _text_of(name: str, given: Words, rest: Words) -> Inner:
 
 
 def _assigned(name: str, rest: Words) -> Inner:
-    """Go on behind `NAME=value`, which decides how the program behind it works."""
+    """Go on behind `NAME=value` or `-i`, which decide which program is found and what it does."""
     inner = _behind(name, _WRAPPERS[name], rest)
-    reason = f"`{name}` sets a variable of what it runs"
+    reason = f"`{name}` changes the variables of what it runs"
     return Inner(inner.commands, inner.texts, hidden=True, reason=reason)
 
 
@@ -260,6 +267,8 @@ def _xargs(words: Words) -> Inner:
         words[at].text[2:] or (words[at + 1 : at + 2] or (Word(""),))[0].text for at in replaced
     ]
     inner = _behind("xargs", _WRAPPERS["xargs"], words[1:])
+    if not (inner.commands or inner.texts or inner.hidden):
+        return Inner(commands=((Word("echo"), _MORE),))
     if any(sign != "{}" for sign in signs):
         reason = "what `xargs` replaces in its command is not `{}`"
         return Inner(inner.commands, hidden=True, reason=reason)

@@ -78,6 +78,10 @@ LIST: list[tuple[str, str, bool]] = [
     ("re:git (status|diff)", "git status; git diff", True),
     ("re:git .*", "git status; rm x", False),
     ("re:.*", "git status; rm x", True),
+    ("re:git log( [a-z]+)*", "git log a 2>&1 > out", True),
+    ("re:git log( [a-z]+)*", "'git' log 'a'", True),
+    ("re:git log( [a-z]+)*", "git log 'a b'", False),
+    ("re:git log( [a-z ]+)*", "git log 'a b'", False),
     ("re:.*", "echo $(id)", False),
 ]
 
@@ -145,6 +149,10 @@ UNPROVEN: list[tuple[str, str]] = [
     ("a parse error", "ls &&"),
     ("a parse error", "ls )"),
     ("a compound command", "if ls; then ls; fi"),
+    ("variables taken away", "env -i ls"),
+    ("variables taken away", "env -u PATH ls"),
+    ("variables taken away", "env -uPATH ls"),
+    ("variables taken away", "env - ls"),
     ("a builtin that changes the shell", "hash -p /tmp/x ls; ls"),
     ("a builtin that changes the shell", "export PATH=/tmp; ls"),
     ("a builtin that changes the shell", "printf -v PATH x; ls"),
@@ -201,6 +209,9 @@ DENIED = [
     "env A=1 rm x",
     "env -i rm x",
     "env -S 'rm x'",
+    "env -u A rm x",
+    "env -uA -i rm x",
+    "env --unset=A rm x",
     "sudo -u root rm x",
     "sudo -- rm x",
     "timeout -k 1 5 rm x",
@@ -238,6 +249,11 @@ def test_deny_matches_if_any_part_matches(command: str, default: Answer) -> None
     assert answer_of(profile, command) == "deny"
     held = over_commands(allow=["*"], ask=["rm *"], default=default)
     assert answer_of(held, command) == "ask"
+
+
+def test_what_a_wrapper_runs_by_itself_counts_too() -> None:
+    assert answer_of(over_commands(allow=["xargs *"]), "xargs") == "ask"
+    assert answer_of(over_commands(allow=["xargs *", "echo *"]), "xargs") == "allow"
 
 
 @pytest.mark.parametrize("command", ["$x y", "r$x y", "${x} y", "`echo rm` y", "echo rm x | sh"])

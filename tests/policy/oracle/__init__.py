@@ -1,0 +1,1 @@
+"""The execution oracle: what commands really run, told by programs that only say that they ran."""
