@@ -28,7 +28,10 @@ PROFILE = """\
 image = "{image}"
 sessions = ["demo"]
 interrupt_on = ["execute"]
+[local]
+fallback = true
 """
+"""Without a container engine it runs on this machine's own programs, isolated as far as it can."""
 PROGRAM = """\
 a, b = 0, 1
 for _ in range(10):
@@ -159,14 +162,26 @@ def _daemon(folder: str, image: str) -> Iterator[None]:
     try:
         say("starting a daemon of the demo's own, and a sandbox …")
         with Client(home / "run" / "deepd.sock", name="demo") as client:
-            _wait_until_ready(client, process, log)
+            session = _wait_until_ready(client, process, log)
+            say(f"the sandbox is ready on the engine {_where(client, session)}")
         yield
     finally:
         process.terminate()
         process.wait(_START)
 
 
-def _wait_until_ready(client: Client, process: subprocess.Popen[bytes], log: Path) -> None:
+def _where(client: Client, session: dict[str, Any]) -> str:
+    """Return what the sandbox is made by, and how far it is isolated."""
+    engine = client.info()["engine"]
+    isolation = session["isolation"] or engine["isolation"].split(";")[0]
+    image = "this machine's own programs, no image" if session["engine"] == "local" else "its image"
+    return f"{session['engine'] or engine['name']}: {isolation}; {image}"
+
+
+def _wait_until_ready(
+    client: Client, process: subprocess.Popen[bytes], log: Path
+) -> dict[str, Any]:
+    """Return the session once its sandbox is there."""
     deadline = time.monotonic() + _READY
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -178,7 +193,7 @@ def _wait_until_ready(client: Client, process: subprocess.Popen[bytes], log: Pat
                 raise
         else:
             if session["state"] == "ready":
-                return
+                return session
             if session["state"] in {"failed", "waiting"}:
                 raise DeepdError(f"no sandbox: {session['cause']}", next_step="deepd doctor")
         time.sleep(_PAUSE)
