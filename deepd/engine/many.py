@@ -21,7 +21,7 @@ _WITHOUT_CONTAINERS = (
 )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class _Member:
     """One container engine, and what is known of it."""
 
