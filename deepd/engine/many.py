@@ -21,7 +21,7 @@ _WITHOUT_CONTAINERS = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Member:
     """One container engine, and what is known of it."""
 
