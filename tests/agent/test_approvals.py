@@ -17,7 +17,7 @@ from deepd.errors import DaemonDownError
 from deepd.integrations.pydantic_ai import DeepdApprovals
 from tests.agent.scripted import Call, Script, tool_answers
 from tests.agent.waiting import until
-from tests.e2e.conftest import User, containers, somebody
+from tests.e2e.conftest import User, somebody
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.docker
@@ -178,24 +178,55 @@ async def test_the_profile_decides_before_a_person_does() -> None:
         assert "denied" in deployer.script.heard[0]
 
 
-async def test_a_call_is_decided_after_the_daemon_was_killed_and_started_again() -> None:
+async def test_every_round_of_a_run_outlives_the_daemon_and_runs_what_was_decided_once() -> None:
     with somebody() as user:
-        path = user.profile("open", 'image = "deepd-test/python:3.11"\n')
+        path = user.profile("open", 'image = "deepd-test/python:3.11"\nsessions = []\n')
         await asyncio.to_thread(user.run, "start", "-c", str(path))
-        deployer = Deployer(user, DEPLOY)
+        targets = ("approved", "denied", "edited")
+        deployer = Deployer(user, *(Call("deploy", {"target": target}) for target in targets))
+        operator = deployer.operator
         async with deployer.running() as task:
-            (before,) = await deployer.held()
-            await asyncio.to_thread(user.kill_daemon)
+            for target in targets:
+                (held,) = await deployer.held()
+                await asyncio.to_thread(user.kill_daemon)
+                operator.close()
+                await asyncio.to_thread(user.run, "start", "-c", str(path))
+                (after,) = await deployer.held()
+                assert (after["id"], after["args"]) == (held["id"], {"target": target})
+                match target:
+                    case "approved":
+                        await deployer.approve(after)
+                    case "denied":
+                        await operator.decide(
+                            after["id"], approve=False, fingerprint=after["fingerprint"]
+                        )
+                    case _:
+                        await deployer.approve(after, {"target": "test", "copies": 2})
+            await asyncio.wait_for(task, 30)
+        assert deployer.done == ["approved x1", "test x2"]
+        assert "denied" in deployer.script.heard[1]
+
+
+async def test_a_question_that_comes_while_the_daemon_is_away_waits_for_it() -> None:
+    with somebody() as user:
+        path = user.profile("open", 'image = "deepd-test/python:3.11"\nsessions = []\n')
+        await asyncio.to_thread(user.run, "start", "-c", str(path))
+
+        def go_away(heard: list[str]) -> Call:
+            user.kill_daemon()
             deployer.operator.close()
-            await asyncio.to_thread(user.run, "start", "-c", str(path))
-            (after,) = await deployer.held()
-            assert after["id"] == before["id"]
+            return Call("deploy", {"target": "second"})
+
+        deployer = Deployer(user, Call("deploy", {"target": "first"}), go_away)
+        async with deployer.running() as task:
+            (first,) = await deployer.held()
+            await deployer.approve(first)
+            await eventually(lambda: deployer.script.asked == 2)
             assert not task.done()
-            await deployer.approve(after)
-        assert deployer.done == ["staging x1"]
-        assert await deployer.operator.approvals() == []
-        deployer.operator.close()
-        await eventually(lambda: len(containers(user)) == 1)
+            await asyncio.to_thread(user.run, "start", "-c", str(path))
+            (second,) = await deployer.held()
+            await deployer.approve(second)
+        assert deployer.done == ["first x1", "second x1"]
 
 
 async def test_without_a_daemon_the_run_ends_with_what_to_do(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic_ai import RunContext
@@ -67,7 +67,10 @@ class DeepdApprovals(AbstractCapability[Any]):
     """The daemon's socket; that for agents when left out."""
 
     reconnect: float = 600.0
-    """Seconds that a daemon may be away while calls are held; then `DaemonDownError` is raised."""
+    """Seconds that the daemon may be away; then `DaemonDownError` is raised. One that was never
+    there is not waited for."""
+
+    _has_answered: bool = field(default=False, init=False, repr=False)
 
     async def handle_deferred_tool_calls(
         self, ctx: RunContext[Any], *, requests: DeferredToolRequests
@@ -77,7 +80,9 @@ class DeepdApprovals(AbstractCapability[Any]):
             return None
         async with AsyncClient(self.socket_path or agent_socket(), name=self.name) as client:
             inbox = Inbox(client, self._session(ctx), self.profile, self.reconnect)
+            inbox.has_answered = self._has_answered
             decisions = await _all([_decision(ctx, inbox, call) for call in requests.approvals])
+            self._has_answered = inbox.has_answered
         ids = [call.tool_call_id for call in requests.approvals]
         return requests.build_results(approvals=dict(zip(ids, decisions, strict=True)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,8 @@ class Inbox:
         self._session = session
         self._options = {} if profile is None else {"profile": profile}
         self._reconnect = reconnect
+        self.has_answered = False
+        """Whether the daemon was ever there; one that never was is not waited for."""
 
     async def ask(self, tool: str, args: dict[str, Any], key: str) -> Answer:
         """Return the decision on a call; a cancelled caller takes the call back.
@@ -68,21 +71,29 @@ class Inbox:
         return _answer(call)
 
     async def _submit(self, tool: str, args: dict[str, Any], key: str) -> dict[str, Any]:
-        # The first question finds a daemon, or fails at once: nobody has been asked yet.
-        return await self._client.submit(
-            self._session, tool, args, key=key, wait=False, **self._options
+        return await self._reach(
+            lambda: self._client.submit(
+                self._session, tool, args, key=key, wait=False, **self._options
+            )
         )
 
     async def _wait(self, call_id: str) -> dict[str, Any]:
-        """Return the call after a while, or when it is over; outlives restarts of the daemon."""
+        """Return the call after a while, or when it is over."""
+        return await self._reach(lambda: self._client.call(call_id, wait=_WAIT))
+
+    async def _reach(self, request: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+        """Return the reply; outlives restarts of the daemon, for requests that may be repeated."""
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + self._reconnect, _RETRY
         while True:
             try:
-                return await self._client.call(call_id, wait=_WAIT)
+                reply = await request()
             except (DaemonDownError, EngineDownError):
-                if loop.time() + pause > deadline:
+                if not self.has_answered or loop.time() + pause > deadline:
                     raise
+            else:
+                self.has_answered = True
+                return reply
             await asyncio.sleep(pause)
             pause = min(pause * 2, _MOST_RETRY)
 
