@@ -16,6 +16,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "init": "write a starter profile",
         "check": "show all errors of profiles at once",
         "explain": "show what a profile decides about a call, and why",
+        "policy": "replay the stored calls against a changed profile",
         "plan": "show what a reload would do, and why",
         "schema": "print the JSON Schema of profiles",
     },

@@ -143,6 +143,12 @@ class AsyncClient:
         """Return what would be decided about a call, why, and what would change it."""
         return await self._run(operation.explain(tool, args, profile, session))
 
+    async def backtest(
+        self, *, file: str = "", profile: str = "", of: str = "", since: float = 0.0
+    ) -> Json:
+        """Return what a profile, or the one in a file, would have said to the stored calls."""
+        return await self._run(operation.backtest(file, profile, of, since))
+
     async def sessions(self) -> list[Json]:
         """Return all sessions as `deepd ps` shows them."""
         return await self._run(operation.sessions())

@@ -349,6 +349,12 @@ def explain(tool: str, args: Json, profile: str | None, session: str | None) -> 
     return _post("/v1/policy/explain", {"tool": tool, "args": args, **where})
 
 
+def backtest(file: str, profile: str, of: str, since: float) -> Operation[Json]:
+    named = {"file": file, "profile": profile, "of": of}
+    body = {key: value for key, value in named.items() if value}
+    return _post("/v1/policy/backtest", {**body, "since": since})
+
+
 # Approvals, events, logs.
 
 

@@ -131,6 +131,12 @@ class Client:
         """Return what would be decided about a call, why, and what would change it."""
         return self._run(operation.explain(tool, args, profile, session))
 
+    def backtest(
+        self, *, file: str = "", profile: str = "", of: str = "", since: float = 0.0
+    ) -> Json:
+        """Return what a profile, or the one in a file, would have said to the stored calls."""
+        return self._run(operation.backtest(file, profile, of, since))
+
     def sessions(self) -> list[Json]:
         """Return all sessions as `deepd ps` shows them."""
         return self._run(operation.sessions())

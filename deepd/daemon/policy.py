@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from deepd.daemon.attachment import Sessions
+from deepd.daemon.backtest import Backtest, backtest
 from deepd.daemon.profiles import ProfileStore
 from deepd.daemon.proposal import Proposal, propose
 from deepd.daemon.resolve import resolved_path
@@ -44,3 +47,20 @@ class PolicyService:
     async def propose(self, approval: Approval) -> Proposal:
         """Return what may be remembered of an approval, and what else that would let pass."""
         return await propose(self._store, approval, self._sessions.profile_of(approval.session))
+
+    async def backtest(
+        self,
+        *,
+        file: Path | None,
+        profile: ProfileName | None,
+        of: ProfileName | None,
+        since: float,
+    ) -> Backtest:
+        """Return what a profile would have said to the stored calls of one, most often itself."""
+        if file is not None:
+            changed = await asyncio.to_thread(self._profiles.read, file)
+        elif profile is not None:
+            changed = self._profiles.get(profile)
+        else:
+            raise ArgumentsError("name a file or a profile")
+        return await backtest(self._store, changed, of or changed.name, since)

@@ -99,6 +99,10 @@ class ProfileStore:
         """Return what a reload would put in force; nothing changes."""
         return self._read()
 
+    def read(self, file: Path) -> Profile:
+        """Return the profile that a file is; nothing changes. `ProfileError` says all problems."""
+        return load_profile(file, self._settings)
+
     def reload(self) -> None:
         """Read all files and put what is good in force, at once."""
         self._signature = signature(self.paths)

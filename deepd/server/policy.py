@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepd.errors import GoneError
@@ -12,7 +13,7 @@ from deepd.server.reply import json_reply
 from deepd.server.request import read_model
 from deepd.server.services import Policy, Services
 from deepd.wire.encode import fields_of
-from deepd.wire.models import ExplainRequest
+from deepd.wire.models import BacktestRequest, ExplainRequest
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,8 +36,26 @@ class PolicyRoutes:
                 "What would be decided about a call, why, and the smallest edit that changes it",
                 operator_only=True,
                 body=ExplainRequest,
-            )
+            ),
+            Endpoint(
+                "POST",
+                "/v1/policy/backtest",
+                self.backtest,
+                "What a profile would have said to the stored calls: what passes, is held, denied",
+                operator_only=True,
+                body=BacktestRequest,
+            ),
         ]
+
+    async def backtest(self, request: Request) -> ASGIApp:
+        wanted = await read_model(request, BacktestRequest, self._services.limits)
+        found = await policy_of(self._services).backtest(
+            file=Path(wanted.file) if wanted.file else None,
+            profile=parse_profile_name(wanted.profile) if wanted.profile else None,
+            of=parse_profile_name(wanted.of) if wanted.of else None,
+            since=wanted.since,
+        )
+        return json_reply(found)
 
     async def explain(self, request: Request) -> ASGIApp:
         wanted = await read_model(request, ExplainRequest, self._services.limits)

@@ -101,6 +101,14 @@ class Policy(Protocol):
     """Questions about what would be decided."""
 
     async def propose(self, approval: Approval) -> Any: ...
+    async def backtest(
+        self,
+        *,
+        file: Path | None,
+        profile: ProfileName | None,
+        of: ProfileName | None,
+        since: float,
+    ) -> Any: ...
 
     async def explain(
         self,

@@ -142,6 +142,26 @@ class ExplainRequest(RequestModel):
         return self
 
 
+class BacktestRequest(RequestModel):
+    """Replay the stored calls of a profile against a file, or a profile that is loaded."""
+
+    file: _Path | None = None
+    """Absolute, and read by the daemon."""
+    profile: _Name | None = None
+    of: _Name | None = None
+    """Whose calls; without it those of the profile's own name."""
+    since: Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)] = 0.0
+    """Only calls after this, in seconds since the epoch."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.profile is None) == (self.file is None):
+            raise ValueError("give either file or profile")
+        if self.file is not None and not self.file.startswith("/"):
+            raise ValueError("file must be absolute")
+        return self
+
+
 class StopRequest(RequestModel):
     """End the daemon; `keep` leaves the sandboxes running."""
 

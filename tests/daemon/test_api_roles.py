@@ -53,6 +53,7 @@ OPERATORS_ONLY = {
     ("POST", "/v1/reload"),
     ("GET", "/v1/plan"),
     ("POST", "/v1/policy/explain"),
+    ("POST", "/v1/policy/backtest"),
     ("GET", "/v1/calls/{call}/body"),
 }
 

@@ -47,3 +47,38 @@ def test_a_scope_that_the_profile_does_not_allow_leaves_the_call_held(user: User
     user.text("deny", held)
     waiting.communicate(timeout=30)
     assert waiting.returncode == 7
+
+
+CHANGED = """
+[interrupt_on.execute]
+default = "ask"
+allow = ["touch *"]
+deny = ["id *"]
+"""
+
+
+def test_a_backtest_lists_what_a_person_refused_and_would_now_pass(user: User) -> None:
+    for words, verb in ((["touch", "x"], "deny"), (["touch", "y"], "approve"), (["id"], "approve")):
+        waiting = user.spawn("exec", "asks", "--", *words)
+        user.text(verb, user.held())
+        waiting.communicate(timeout=30)
+    changed = user.home / "changed.toml"
+    changed.write_text((user.home / "asks.toml").read_text().replace(ASKS, CHANGED))
+    none = user.run("policy", "backtest", "changed.toml")
+    assert (none.returncode, b"no calls of the profile changed" in none.stdout) == (0, True)
+    done = user.run("policy", "backtest", "changed.toml", "--of", "asks", "--since", "1h")
+    said = done.stdout.decode()
+    assert done.returncode == 1
+    assert said.startswith("3 calls of asks: 0 would go as they went\n2 would now pass alone\n")
+    assert "1 would now be denied" in said
+    refused = said[said.index("1 that a person refused would now pass:") :]
+    assert "touch x" in refused
+    assert "touch y" not in refused
+    assert "changed.toml:" in refused
+    found = json.loads(user.run("policy", "backtest", "asks", "--json").stdout)
+    assert (found["looked_at"], found["same"], found["reversed_count"]) == (3, 3, 0)
+    changed.write_text("image = 3")
+    broken = user.run("policy", "backtest", "changed.toml")
+    assert broken.returncode not in (0, 1)
+    assert b"changed.toml:1:9" in broken.stderr
+    assert user.run("policy", "backtest").returncode == 64
