@@ -25,7 +25,8 @@ class AsyncClient:
     `name` goes with every call, so that a person who decides sees who asks. `timeout` bounds the
     silence of the daemon in seconds; `None` waits as long as a held call is held. With a
     `session`, as `open_session` returned it, calls are for this very session: once it was removed
-    they are refused with `GoneError`, and neither make nor reach another one of its name.
+    they are refused with `GoneError`, and neither make nor reach another one of its name. With
+    `cancel_when_gone` a call that is waited for ends, held or running, when its waiter does.
     """
 
     def __init__(
@@ -35,11 +36,14 @@ class AsyncClient:
         name: str = "",
         timeout: float | None = None,
         session: Json | None = None,
+        cancel_when_gone: bool = False,
     ) -> None:
         self._pool = AsyncPool(socket_path)
         self._headers = {"X-Deepd-Client": name} if name else {}
         if session is not None:
             self._headers["X-Deepd-Session-Made"] = repr(session["created_at"])
+        if cancel_when_gone:
+            self._headers["X-Deepd-When-Gone"] = "cancel"
         self._timeout = timeout
 
     @property

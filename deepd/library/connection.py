@@ -140,7 +140,8 @@ class AsyncDaemonSandbox(AsyncBackend):
 class DaemonSandbox(Backend[AsyncDaemonSandbox]):
     """A session of a daemon: the same operations, each under its profile's policy.
 
-    A held call waits until a person has decided; one that is denied raises `DeniedError`, and for
+    A held call waits until a person has decided, and is taken back when its caller is interrupted,
+    cancelled or killed, as a running one is ended; one that is denied raises `DeniedError`, and for
     a file operation is the error in the result. `stop()` stops the session for everybody; it and
     its workspace stay, and `start()` of another object, or `deepd start`, brings it back. Over the
     agents' socket both only concern this object.
@@ -159,7 +160,7 @@ class AsyncConnection(Live):
         self, socket: str | os.PathLike[str] | None = None, *, name: str = "", timeout: float | None
     ) -> None:
         path = None if socket is None else os.fspath(socket)
-        self.client = AsyncClient(path, name=name, timeout=timeout)
+        self.client = AsyncClient(path, name=name, timeout=timeout, cancel_when_gone=True)
         """All that the daemon can be asked."""
 
     async def get_or_create(

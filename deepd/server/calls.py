@@ -25,7 +25,7 @@ from deepd.server.request import (
     wants_no_wait,
 )
 from deepd.server.services import Services
-from deepd.server.submit import submit_call
+from deepd.server.submit import submit_call, wait_for_end
 from deepd.wire.encode import chunk_line
 from deepd.wire.models import CancelRequest, PtySize, SubmitCall
 
@@ -93,8 +93,7 @@ class CallRoutes:
         if call.state in OPEN:
             if wanted.background or wants_no_wait(request):
                 return json_reply(call, 202, location(f"/v1/calls/{call.id}"))
-            with given_up_when_gone(request):
-                call = await self._calls.wait(call.id)
+            call = await wait_for_end(self._services, request, call)
         return json_reply(call)
 
     async def all(self, request: Request) -> ASGIApp:

@@ -9,9 +9,9 @@ from deepd.model.call import OPEN, Call
 from deepd.server.endpoint import Endpoint
 from deepd.server.outcome import Output, error_of, follow
 from deepd.server.reply import NDJSON, json_reply, lines_reply, location, problem_reply
-from deepd.server.request import accepts, given_up_when_gone, read_model, wants_no_wait
+from deepd.server.request import accepts, read_model, wants_no_wait
 from deepd.server.services import Services
-from deepd.server.submit import submit_call
+from deepd.server.submit import submit_call, wait_for_end
 from deepd.wire.models import ExecRequest
 from deepd.wire.octets import pack
 
@@ -48,8 +48,7 @@ class ExecuteRoutes:
         if call.state in OPEN:
             if wanted.background or wants_no_wait(request):
                 return json_reply({"call": call}, 202, location(f"/v1/calls/{call.id}"))
-            with given_up_when_gone(request):
-                call = await self._services.calls.wait(call.id)
+            call = await wait_for_end(self._services, request, call)
         return await self._whole(call)
 
     async def _whole(self, call: Call) -> ASGIApp:

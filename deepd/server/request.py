@@ -88,6 +88,11 @@ def wants_no_wait(request: Request) -> bool:
     return "respond-async" in _header(request, b"prefer")
 
 
+def goes_with_caller(request: Request) -> bool:
+    """Whether the call is of use to this caller alone, and ends when the caller goes away."""
+    return _header(request, b"x-deepd-when-gone") == "cancel"
+
+
 @contextmanager
 def given_up_when_gone(request: Request) -> Iterator[None]:
     """Cancel the waiting inside when the caller goes away; what it waits for goes on."""

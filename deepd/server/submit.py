@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from starlette.requests import ClientDisconnect
 
 from deepd.daemon.calls import Submit
 from deepd.errors import GoneError, NotFoundError
@@ -11,7 +14,14 @@ from deepd.model.body import Body
 from deepd.model.call import OPEN, Call
 from deepd.model.ids import parse_profile_name
 from deepd.server.outcome import Output, error_of
-from deepd.server.request import caller_of, given_up_when_gone, idempotency_key, session_made
+from deepd.server.request import (
+    caller_of,
+    given_up_when_gone,
+    goes_with_caller,
+    idempotency_key,
+    peer_of,
+    session_made,
+)
 from deepd.server.services import Services
 from deepd.server.sessions import session_of
 from deepd.wire.models import ExecRequest, SubmitCall
@@ -55,10 +65,20 @@ async def run_call(
     """Make a call, wait for its end, and raise what it means when it is no success."""
     call = await submit_call(services, request, tool, args, body=body)
     if call.state in OPEN:
-        with given_up_when_gone(request):
-            call = await services.calls.wait(call.id)
+        call = await wait_for_end(services, request, call)
     await raise_unless_finished(services, call)
     return call
+
+
+async def wait_for_end(services: Services, request: Request, call: Call) -> Call:
+    """Return a call when it is over; when its caller goes away first, it stands unless told to."""
+    try:
+        with given_up_when_gone(request):
+            return await services.calls.wait(call.id)
+    except (asyncio.CancelledError, ClientDisconnect):
+        if goes_with_caller(request) and peer_of(request).is_gone:
+            await services.calls.cancel(call.id, caller_of(request), "its caller went away")
+        raise
 
 
 def _check_session(services: Services, request: Request) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deepd import Connection, DeniedError, SandboxStopped, connect, connect_async
 from deepd.errors import BadRequestError, DaemonDownError, FileError, ForbiddenError
+from tests.agent.waiting import until
 from tests.e2e.conftest import User, somebody
 from tests.eventually import eventually_sync
+from tests.library import world
 
 pytestmark = pytest.mark.docker
 
@@ -42,6 +47,11 @@ def connection(daemon: User) -> Iterator[Connection]:
     """Return a connection to that daemon."""
     with connect(f"{daemon.env['DEEPD_RUNTIME_DIR']}/deepd.sock", name="tests") as made:
         yield made
+
+
+async def is_one_of(ask: Callable[[], Awaitable[str]], *states: str) -> bool:
+    """Whether the state that is asked for is one of these."""
+    return await ask() in states
 
 
 def test_the_same_operations_go_over_the_daemon(connection: Connection) -> None:
@@ -105,6 +115,44 @@ def test_a_held_call_waits_for_a_person(daemon: User, connection: Connection) ->
     caller.join(30)
     assert said == [0]
     assert sandbox.exists("held")
+
+
+@pytest.mark.parametrize("command", ["touch never", "sleep 4321"])
+async def test_a_call_ends_with_its_caller_held_or_running(daemon: User, command: str) -> None:
+    async with connect_async(f"{daemon.env['DEEPD_RUNTIME_DIR']}/deepd.sock") as connection:
+        sandbox = await connection.get_or_create("main", "python")
+        calling = asyncio.create_task(sandbox.execute(command))
+
+        async def call() -> dict[str, Any]:
+            found = await connection.client.calls("main")
+            return next((each for each in found if each["args"].get("command") == command), {})
+
+        async def state() -> str:
+            return str((await call()).get("state"))
+
+        await until(lambda: is_one_of(state, "held", "running"))
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        await until(lambda: is_one_of(state, "cancelled"))
+        assert "its caller went away" in (await call())["reason"]
+        assert await connection.client.approvals() == []
+
+
+INTERRUPTED = """
+import sys, deepd
+with deepd.connect(sys.argv[1]) as daemon:
+    daemon.get_or_create("main").execute("touch interrupted")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_held_call_is_taken_back_when_its_program_ends(daemon: User, number: int) -> None:
+    program = world.program(INTERRUPTED, f"{daemon.env['DEEPD_RUNTIME_DIR']}/deepd.sock")
+    eventually_sync(lambda: daemon.json("approvals")["approvals"])
+    program.send_signal(number)
+    program.communicate(timeout=30)
+    eventually_sync(lambda: not daemon.json("approvals")["approvals"])
 
 
 def test_stop_is_final_here_and_the_session_goes_on(connection: Connection) -> None:
