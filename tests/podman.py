@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.eventually import eventually_sync
-from tests.images import BUSYBOX, PYTHON, engine_api
+from tests.images import BUSYBOX, PYTHON, README_IMAGE, engine_api
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -79,6 +79,9 @@ class PodmanService:
         for image in self._images:
             archive = b"".join(engine_api("").get_image(image))
             list(self.api().load_image(archive))  # type: ignore[no-untyped-call] # so are the stubs
+        if PYTHON in self._images:
+            repository, tag = README_IMAGE.split(":")
+            self.api().tag(PYTHON, f"localhost/{repository}", tag)
 
     def api(self) -> APIClient:
         """Return a client of it."""

@@ -52,6 +52,15 @@ def compilers(machine: str, *, native: bool = True) -> list[list[str]]:
     return found
 
 
+def has_native_compiler() -> bool:
+    """Tell whether this machine's own compiler makes static programs."""
+    with tempfile.TemporaryDirectory(prefix="deepd-cc-") as folder:
+        source = Path(folder) / "empty.c"
+        source.write_text("int main(void) { return 0; }\n")
+        compiler = os.environ.get("CC", "cc")
+        return not _run([compiler, "-static", "-o", f"{folder}/empty", str(source)])
+
+
 def compile_guest(machine: str, target: Path, *, native: bool = True) -> None:
     """Compile the guest to a file, whole or not at all; else `CompileError`."""
     units = [str(path) for path in sources() if path.suffix == ".c"]

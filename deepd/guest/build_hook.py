@@ -32,6 +32,15 @@ class GuestBuildHook(BuildHookInterface[Any]):
 
     PLUGIN_NAME = "custom"
 
+    def dependencies(self) -> list[str]:
+        """Ask for a compiler from PyPI where this machine has none that will do."""
+        if self.target_name != "wheel" or sys.platform != "linux":
+            return []
+        binary = _load(Path(self.root))
+        targets = os.environ.get("DEEPD_GUEST_TARGETS", "").split()
+        is_native = not targets and binary.has_native_compiler()
+        return [] if is_native else ["ziglang>=0.12"]
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; an editable install may fail to, as the first use compiles too."""
         if self.target_name != "wheel" or sys.platform != "linux":

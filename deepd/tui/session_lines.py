@@ -35,6 +35,7 @@ def session_lines(item: Json, calls: Sequence[Json], *, now: float) -> list[Line
                 ("profile", item["profile"]),
                 ("stops", idle),
                 ("engine", item.get("engine")),
+                ("isolation", item.get("isolation")),
                 ("container", item.get("container")),
                 ("image", item.get("image")),
                 ("user", item.get("user")),

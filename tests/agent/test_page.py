@@ -19,8 +19,7 @@ from deepd.library.place import AnyPath
 from tests.agent.page import PAGE, Block, python_blocks
 from tests.agent.scripted import Call, Script, scripted_models
 from tests.images import PYTHON, engine_api, is_here
-
-pytestmark = pytest.mark.docker
+from tests.podman import PodmanService
 
 PYTHON_BY_NAME = deepd.RuntimeConfig(
     "page", base_image=PYTHON, setup_commands=["ln -sf python3 /usr/bin/python"]
@@ -65,7 +64,7 @@ class Reader:
 
 
 @pytest.fixture
-def reader(capsys: pytest.CaptureFixture[str]) -> Iterator[Reader]:
+def reader(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Reader]:
     """Return a reader whose sandboxes and folders are gone afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="deepd-page-") as folder,
@@ -75,7 +74,8 @@ def reader(capsys: pytest.CaptureFixture[str]) -> Iterator[Reader]:
         somebody = Reader(capsys)
         with somebody.folders:
             yield somebody
-        assert library_containers(folder) == []
+        if request.node.get_closest_marker("docker") is not None:
+            assert library_containers(folder) == []
 
 
 def library_containers(runtime_folder: str) -> list[str]:
@@ -288,10 +288,37 @@ def tagged(image: str) -> Iterator[None]:
     engine_api().remove_image(image)
 
 
-@pytest.mark.parametrize("block", python_blocks(), ids=lambda block: block.name)
+WITHOUT_ENGINE = {"Alternative: LocalBackend 1"}
+ON_PODMAN = ("Full Example 1", "Basic Setup 1", "Human-in-the-Loop 1", "File Operations 1")
+"""Enough of the page to show that it is the same there."""
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(
+            block,
+            id=block.name,
+            marks=() if block.name in WITHOUT_ENGINE else pytest.mark.docker,
+        )
+        for block in python_blocks()
+    ],
+)
 def test_a_block_does_what_the_page_says(block: Block, reader: Reader) -> None:
     assert block.name in SCENARIOS, f"nobody tries the block in line {block.line} of the page"
     SCENARIOS[block.name](block, reader)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", ON_PODMAN)
+def test_a_block_does_the_same_on_podman(
+    name: str, podman: PodmanService, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", podman.host)
+    (block,) = [block for block in python_blocks() if block.name == name]
+    SCENARIOS[name](block, reader)
+    reader.folders.close()
+    assert library_containers(os.environ["DEEPD_RUNTIME_DIR"]) == []
 
 
 def test_no_block_is_missed() -> None:

@@ -1,4 +1,4 @@
-"""pydantic-ai's own suite for workspaces, over a daemon and a real engine."""
+"""pydantic-ai's own suite for workspaces, over a daemon and each real engine."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def shared_session() -> str:
 
 
 @pytest.fixture
-async def make(daemon: User) -> AsyncIterator[Make]:
+async def make(any_daemon: User) -> AsyncIterator[Make]:
     """Return what makes backends, of which nothing is left afterwards."""
     made: list[DeepdWorkspaceBackend] = []
 
     def make(**options: object) -> DeepdWorkspaceBackend:
-        socket = f"{daemon.env['DEEPD_RUNTIME_DIR']}/agent.sock"
+        socket = f"{any_daemon.env['DEEPD_RUNTIME_DIR']}/agent.sock"
         made.append(DeepdWorkspaceBackend(socket_path=socket, **options))  # type: ignore[arg-type]
         return made[-1]
 
@@ -40,7 +40,6 @@ async def make(daemon: User) -> AsyncIterator[Make]:
         backend.close()
 
 
-@pytest.mark.docker
 class TestDeepdWorkspace(WorkspaceBackendSuite):
     """Every rule of the suite's: what would be skipped fails."""
 
@@ -64,10 +63,12 @@ class TestDeepdWorkspace(WorkspaceBackendSuite):
         return lambda ref: make(ref=ref)
 
     @pytest.fixture
-    def destroy_environment(self, daemon: User) -> Callable[[WorkspaceBackend], Awaitable[None]]:
+    def destroy_environment(
+        self, any_daemon: User
+    ) -> Callable[[WorkspaceBackend], Awaitable[None]]:
         async def destroy(backend: WorkspaceBackend) -> None:
             assert isinstance(backend, DeepdWorkspaceBackend)
-            async with AsyncClient(f"{daemon.env['DEEPD_RUNTIME_DIR']}/deepd.sock") as operator:
+            async with AsyncClient(f"{any_daemon.env['DEEPD_RUNTIME_DIR']}/deepd.sock") as operator:
                 await operator.close_session(backend.session, purge=True)
 
         return destroy

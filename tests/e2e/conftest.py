@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def containers(user: User) -> list[str]:
     """Return the ids of the containers that the user's daemon has made, running or not."""
     done = subprocess.run(
         ["docker", "ps", "-aq", "--no-trunc", "--filter", f"label=deepd.instance={instance(user)}"],
-        env=user.env,
+        env=user.env | {"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
@@ -156,10 +157,16 @@ def somebody(docker_host: str = "") -> Iterator[User]:
             yield one
         finally:
             one.run("stop", code=None)
-            for container in containers(one) if (home / "state" / "deepd.db").exists() else []:
-                subprocess.run(
-                    ["docker", "rm", "-f", container], env=env, capture_output=True, check=False
-                )
+            _remove_left(one)
+
+
+def _remove_left(user: User) -> None:
+    """Remove what the user's daemon left on docker, where there is docker and was a daemon."""
+    if not shutil.which("docker") or not Path(user.env["DEEPD_STATE_DIR"], "deepd.db").exists():
+        return
+    with suppress(subprocess.CalledProcessError):
+        for container in containers(user):
+            subprocess.run(["docker", "rm", "-f", container], env=user.env, check=False)
 
 
 @pytest.fixture
