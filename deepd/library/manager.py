@@ -169,7 +169,9 @@ class SessionManager(Live):
     seconds without work a container stops. With `workspace_root` the files of a session are in
     `<root>/<session_id>/workspace` on this machine, mounted at the work dir, and outlive
     containers and processes; without, they go with the container. By keyword `SandboxOptions`.
-    May be used by any number of threads at once.
+    May be used by any number of threads at once. In a coroutine `release`, `cleanup_idle` and
+    `shutdown` block the event loop while they take; `async with` and `await get_or_create(…)` do
+    not, and the asyncio twin never does.
     """
 
     def __init__(
