@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,27 @@ REQUIRE = "DEEPD_TEST_REQUIRE"
 def pytest_xdist_auto_num_workers() -> int:
     """Return what `-n auto` means here: most tests wait for engines, guests and daemons."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Have what a test measured printed at the end of the run, from whichever process."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    told = [
+        (report.nodeid.rpartition("::")[2], value)
+        for report in reports
+        for name, value in report.user_properties
+        if name == "figure"
+    ]
+    if told:
+        terminalreporter.section("figures")
+    for test, text in told:
+        terminalreporter.write_line(f"{test}\n    {text}")
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deepd.client.sync import Client
+from deepd.store.store import Store
 from tests.faults.failpoints import VARIABLE
 from tests.faults.nursery import FAKE, Life, Nursery, wait_until_serving
+from tests.leftover import remove_leftovers
 
 HEAD = """\
 engine = "local"
@@ -34,10 +36,18 @@ workspace_root = "{workspaces}"
 """Sandboxes of the fake engine, which end with the daemon."""
 
 
+DOCKER_HEAD = """\
+image = "deepd-test/busybox"
+idle_timeout = "1h"
+workspace_root = "{workspaces}"
+"""
+"""Containers, which a killed daemon leaves running."""
+
+
 class Place:
     """Folders, profiles, and at most one daemon at a time."""
 
-    def __init__(self, home: Path, nursery: Nursery, *, fake: bool = False) -> None:
+    def __init__(self, home: Path, nursery: Nursery, *, head: str = HEAD) -> None:
         self.home = home
         self.state = home / "state"
         self.workspaces = home / "workspaces"
@@ -45,12 +55,13 @@ class Place:
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),
+            **({"DOCKER_HOST": host} if (host := os.environ.get("DOCKER_HOST")) else {}),
             "DEEPD_RUNTIME_DIR": str(home / "run"),
             "DEEPD_STATE_DIR": str(self.state),
             "DEEPD_GUEST_CACHE": os.environ.get("DEEPD_GUEST_CACHE", str(Path.home() / ".cache")),
             VARIABLE: str(self.armed),
-        } | ({FAKE: "1"} if fake else {})
-        self._head = FAKE_HEAD if fake else HEAD
+        } | ({FAKE: "1"} if head == FAKE_HEAD else {})
+        self._head = head
         self.client = Client(home / "run" / "deepd.sock", name="tester", timeout=30)
         self.profiles: list[Path] = []
         self.life: Life | None = None
@@ -98,18 +109,20 @@ class Place:
 
 
 @contextmanager
-def new_place(nursery: Nursery, *, fake: bool = False) -> Iterator[Place]:
+def new_place(nursery: Nursery, *, head: str = HEAD) -> Iterator[Place]:
     """Make a place; afterwards no process of it is left."""
     with TemporaryDirectory(prefix="deepd-fault-") as folder:
         home = Path(folder)
         home.chmod(0o755)
-        place = Place(home, nursery, fake=fake)
+        place = Place(home, nursery, head=head)
         try:
             yield place
         finally:
             if place.life is not None:
                 place.life.end()
             place.client.close()
+            if head == DOCKER_HEAD and (place.state / "deepd.db").exists():
+                remove_leftovers(_instance(place.state))
             _kill_below(home)
 
 
@@ -120,6 +133,11 @@ def _kill_below(home: Path) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def _instance(state: Path) -> str:
+    with closing(Store.open(state)) as store:
+        return store.instance
 
 
 def _processes() -> list[int]:

@@ -19,6 +19,7 @@ from tests.faults.failpoints import trace_of
 from tests.faults.history import History, Told, problems_of
 from tests.faults.nursery import Nursery
 from tests.faults.place import Place, new_place
+from tests.figures import Figure
 
 STATES = {"held", "approved", "sent", "running"}
 """States in which a call survives the daemon; `admitted` is never stored without `sent`."""
@@ -133,10 +134,14 @@ def die_everywhere(nursery: Nursery, *, rounds: int = 1) -> str:
     )
 
 
-def test_a_crash_after_any_step_in_any_state_loses_and_doubles_nothing(nursery: Nursery) -> None:
-    print(die_everywhere(nursery))
+def test_a_crash_after_any_step_in_any_state_loses_and_doubles_nothing(
+    nursery: Nursery, figure: Figure
+) -> None:
+    figure(die_everywhere(nursery))
 
 
 @pytest.mark.slow
-def test_many_crashes_after_any_step_lose_and_double_nothing(nursery: Nursery) -> None:
-    print(die_everywhere(nursery, rounds=10))
+def test_many_crashes_after_any_step_lose_and_double_nothing(
+    nursery: Nursery, figure: Figure
+) -> None:
+    figure(die_everywhere(nursery, rounds=10))

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.conftest import User, somebody
 from tests.eventually import eventually_sync
+from tests.figures import Figure
 
 pytestmark = pytest.mark.docker
 
@@ -121,13 +122,13 @@ def flood(user: User, size: int) -> str:
     return f"{size >> 20} MiB of output at {speed:.0f} MiB/s; grew by {(most - before) >> 10} KiB"
 
 
-def test_a_gibibyte_of_output_does_not_grow_the_daemon(user: User) -> None:
-    print(flood(user, 1 << 30))
+def test_a_gibibyte_of_output_does_not_grow_the_daemon(user: User, figure: Figure) -> None:
+    figure(flood(user, 1 << 30))
 
 
 @pytest.mark.slow
-def test_ten_gibibytes_of_output_do_not_grow_the_daemon(user: User) -> None:
-    print(flood(user, 10 << 30))
+def test_ten_gibibytes_of_output_do_not_grow_the_daemon(user: User, figure: Figure) -> None:
+    figure(flood(user, 10 << 30))
 
 
 def test_a_sandbox_reaches_no_network_by_default(user: User) -> None:

@@ -20,6 +20,7 @@ from deepd.client.sync import Client
 from deepd.errors import DaemonDownError
 from tests.e2e.conftest import User, containers
 from tests.eventually import eventually_sync
+from tests.figures import Figure
 
 pytestmark = pytest.mark.docker
 
@@ -132,11 +133,15 @@ def _kill_and_restart(user: User, path: str, after: float) -> float:
     return time.monotonic() - begin
 
 
-def test_a_daemon_killed_again_and_again_runs_each_allowed_call_once(user: User) -> None:
-    print(kill_loop(user, kills=15, seed=1))
+def test_a_daemon_killed_again_and_again_runs_each_allowed_call_once(
+    user: User, figure: Figure
+) -> None:
+    figure(kill_loop(user, kills=15, seed=1))
 
 
 @pytest.mark.slow
-def test_a_daemon_killed_hundreds_of_times_runs_each_allowed_call_once(user: User) -> None:
+def test_a_daemon_killed_hundreds_of_times_runs_each_allowed_call_once(
+    user: User, figure: Figure
+) -> None:
     kills = int(os.environ.get("DEEPD_TEST_KILLS", "300"))
-    print(kill_loop(user, kills=kills, seed=2))
+    figure(kill_loop(user, kills=kills, seed=2))

@@ -36,6 +36,7 @@ from tests.faults.deeds import (
 from tests.faults.history import History, Told, problems_of
 from tests.faults.nursery import Nursery
 from tests.faults.place import Place, new_place
+from tests.figures import Figure
 
 SHARED = (
     *(run, approve, approve_edited, deny, expire, cancel_held, cancel_running),
@@ -114,15 +115,15 @@ def _raise_first(clients: list, place: Place) -> None:  # type: ignore[type-arg]
 
 
 def test_a_daemon_killed_three_hundred_times_runs_each_call_as_decided_and_once(
-    nursery: Nursery,
+    nursery: Nursery, figure: Figure
 ) -> None:
     with new_place(nursery) as place:
-        print(kill_loop(place, kills=300, seed=1))
+        figure(kill_loop(place, kills=300, seed=1))
 
 
 @pytest.mark.slow
 def test_a_daemon_killed_ten_thousand_times_runs_each_call_as_decided_and_once(
-    nursery: Nursery,
+    nursery: Nursery, figure: Figure
 ) -> None:
     with new_place(nursery) as place:
-        print(kill_loop(place, kills=int(os.environ.get("DEEPD_TEST_KILLS", "10000")), seed=2))
+        figure(kill_loop(place, kills=int(os.environ.get("DEEPD_TEST_KILLS", "10000")), seed=2))

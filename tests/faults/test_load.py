@@ -15,7 +15,8 @@ from tests.eventually import eventually_sync
 from tests.faults import load
 from tests.faults.failpoints import VARIABLE
 from tests.faults.nursery import Nursery
-from tests.faults.place import Place, new_place
+from tests.faults.place import FAKE_HEAD, Place, new_place
+from tests.figures import Figure
 
 SESSIONS = 200
 CALLS = 100_000
@@ -30,14 +31,14 @@ ls = "allow"
 """
 
 
-def many_sessions(place: Place) -> None:
+def many_sessions(place: Place, figure: Figure) -> None:
     """Start a daemon with all the sessions, and wait until each is ready."""
     names = ", ".join(f'"s{number}"' for number in range(SESSIONS))
     place.profile("many", PROFILE.format(names=names))
     began = time.monotonic()
     place.start()
     wait_until_ready(place)
-    print(f"{SESSIONS} sessions ready in {time.monotonic() - began:.1f} s")
+    figure(f"{SESSIONS} sessions ready in {time.monotonic() - began:.1f} s")
 
 
 def wait_until_ready(place: Place) -> None:
@@ -48,7 +49,7 @@ def wait_until_ready(place: Place) -> None:
         time.sleep(0.25)
 
 
-def restart_over_many_calls(place: Place) -> None:
+def restart_over_many_calls(place: Place, figure: Figure) -> None:
     """Kill the daemon, store many calls, start it, and measure until it serves and is well."""
     for _ in load.decide_many(place.client, "s0", 1):
         eventually_sync(lambda: not place.client.calls(open_only=True))
@@ -59,7 +60,7 @@ def restart_over_many_calls(place: Place) -> None:
     life = place.start()
     spent = load.cpu_seconds(life.pid)
     wait_until_ready(place)
-    print(
+    figure(
         f"over {CALLS:,} calls and {SESSIONS} sessions: serving {place.slowest:.2f} s after its"
         f" fork ({spent:.2f} s of processor), all sessions taken up after"
         f" {time.monotonic() - began:.2f} s, memory {load.resident(life.pid) >> 20} MiB"
@@ -67,7 +68,7 @@ def restart_over_many_calls(place: Place) -> None:
     assert place.slowest < 10
 
 
-def subscribe(place: Place) -> None:
+def subscribe(place: Place, figure: Figure) -> None:
     """Show every event to all who read, however many do and whoever does not."""
     socket = place.client.socket_path
     subscribers = load.Subscribers(socket, SUBSCRIBERS)
@@ -80,36 +81,40 @@ def subscribe(place: Place) -> None:
         seen = subscribers.read(EVENTS, within=60)
     finally:
         subscribers.close()
-    print(
+    figure(
         f"{EVENTS} events to {SUBSCRIBERS - 1} readers, beside one that never reads: asked for in"
         f" {asking:.2f} s, seen by all {seen:.2f} s later"
     )
     eventually_sync(lambda: "deepd_event_followers 0" in place.client.metrics(), within=30)
 
 
-def ask(place: Place) -> None:
+def ask(place: Place, figure: Figure) -> None:
     """Answer what needs no engine."""
     answers, slowest = load.ask_many(place.client.socket_path, "/v1/health", seconds=2)
-    print(f"{answers / 2:,.0f} requests/s that need no engine, the slowest {slowest * 1000:.0f} ms")
+    figure(
+        f"{answers / 2:,.0f} requests/s that need no engine, the slowest {slowest * 1000:.0f} ms"
+    )
     assert answers / 2 > 100
 
 
-def approve(place: Place) -> None:
+def approve(place: Place, figure: Figure) -> None:
     """Acknowledge decisions, each durable by then."""
     took = load.decide_many(place.client, "s2", 200)
     middle, high = load.percentile(took, 0.5) * 1000, load.percentile(took, 0.99) * 1000
-    print(f"{len(took)} approvals acknowledged durably: p50 {middle:.2f} ms, p99 {high:.2f} ms")
+    figure(f"{len(took)} approvals acknowledged durably: p50 {middle:.2f} ms, p99 {high:.2f} ms")
     assert high < 1000
 
 
-def test_two_hundred_sessions_and_five_hundred_subscribers_are_served(nursery: Nursery) -> None:
-    with new_place(nursery, fake=True) as place:
+def test_two_hundred_sessions_and_five_hundred_subscribers_are_served(
+    nursery: Nursery, figure: Figure
+) -> None:
+    with new_place(nursery, head=FAKE_HEAD) as place:
         del place.env[VARIABLE]
-        many_sessions(place)
-        restart_over_many_calls(place)
-        approve(place)
-        ask(place)
-        subscribe(place)
+        many_sessions(place, figure)
+        restart_over_many_calls(place, figure)
+        approve(place, figure)
+        ask(place, figure)
+        subscribe(place, figure)
         assert place.life is not None
         place.life.end(signal.SIGKILL)
 
@@ -150,10 +155,12 @@ def _use(place: Place, seconds: float) -> int:
     return turns
 
 
-def test_a_short_soak_leaks_neither_memory_nor_descriptors(nursery: Nursery) -> None:
-    print(soak(nursery, 6))
+def test_a_short_soak_leaks_neither_memory_nor_descriptors(
+    nursery: Nursery, figure: Figure
+) -> None:
+    figure(soak(nursery, 6))
 
 
 @pytest.mark.slow
-def test_a_long_soak_leaks_neither_memory_nor_descriptors(nursery: Nursery) -> None:
-    print(soak(nursery, float(os.environ.get("DEEPD_TEST_SOAK", "1800"))))
+def test_a_long_soak_leaks_neither_memory_nor_descriptors(nursery: Nursery, figure: Figure) -> None:
+    figure(soak(nursery, float(os.environ.get("DEEPD_TEST_SOAK", "1800"))))
