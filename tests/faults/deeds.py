@@ -16,6 +16,7 @@ from deepd.errors import (
     FingerprintError,
     NotFoundError,
 )
+from deepd.model.call import TERMINAL
 from tests.faults.history import Told
 from tests.faults.place import Place
 
@@ -201,8 +202,11 @@ def write_held(who: Persistent, place: Place, mark: str) -> None:
     """A file that is written once a person says so."""
     args = {"path": "marks", "content": f"{mark}\n", "append": True}
     call = who.submit(mark, "main", "write_file", args)
-    assert who.decide(call, approve=True) == "approved"
-    _ended(who.end(call), "finished")
+    state = "held"
+    while state == "held":  # and again, when the file is not what was shown any more
+        assert who.decide(call, approve=True) == "approved"
+        state = who.until(call, "held", *TERMINAL)["state"]
+    assert state == "finished"
 
 
 def write_large(who: Persistent, place: Place, mark: str) -> None:

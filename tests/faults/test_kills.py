@@ -19,6 +19,7 @@ from deepd.client.sync import Client
 from tests.faults.deeds import (
     ASKED,
     HELLO,
+    Deed,
     Persistent,
     approve,
     approve_edited,
@@ -49,9 +50,10 @@ CLIENTS = 3
 class Load:
     """Clients that do one deed after the other until the end."""
 
-    def __init__(self, place: Place, seed: int) -> None:
+    def __init__(self, place: Place, seed: int, deeds: tuple[Deed, ...] = SHARED) -> None:
+        self._deeds = deeds
         self.told = Told()
-        self.deeds: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
         self.stopping = threading.Event()
         self._place = place
         self._seed = seed
@@ -65,9 +67,9 @@ class Load:
             turn = 0
             while not self.stopping.is_set():
                 turn += 1
-                deed = dice.choice(SHARED)
+                deed = dice.choice(self._deeds)
                 deed(who, self._place, f"mark-{number}.{turn}")
-                self.deeds[deed.__name__] += 1
+                self.done[deed.__name__] += 1
 
 
 def kill_loop(place: Place, kills: int, seed: int) -> str:
@@ -100,8 +102,8 @@ def kill_loop(place: Place, kills: int, seed: int) -> str:
     states = Counter(str(call.state) for call in history.calls)
     assert "lost" not in states, "no container went away, so nothing may be lost"
     return (
-        f"{kills} kills under {CLIENTS} clients, {sum(load.deeds.values())} deeds in "
-        f"{len(load.deeds)} kinds, {len(history.calls)} calls {dict(states)}, "
+        f"{kills} kills under {CLIENTS} clients, {load.done.total()} deeds in "
+        f"{len(load.done)} kinds, {len(history.calls)} calls {dict(states)}, "
         f"{len(history.approvals)} approvals, {sum(marks.values())} effects: nothing unapproved, "
         f"doubled or lost; slowest start {place.slowest:.2f} s; {time.monotonic() - began:.0f} s"
     )
