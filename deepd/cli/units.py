@@ -11,8 +11,8 @@ _UNIT = """\
 # Written by `{by}`; `systemctl {scope}edit deepd` adds what should stay.
 [Unit]
 Description=Sandboxes for AI agents, with approvals
-{after}StartLimitIntervalSec=60
-StartLimitBurst=10
+{after}# Tried again for as long as it takes: a full disk has room one day, an engine comes back.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -23,7 +23,7 @@ ExecReload=/bin/kill -HUP $MAINPID
 # It is pinged only while the daemon's loop turns and its store answers.
 WatchdogSec=30
 Restart=on-failure
-RestartSec=1
+RestartSec=2
 TimeoutStartSec=120
 TimeoutStopSec=60
 # What a killed daemon left running goes on, and the next one takes it up: nothing runs twice.
