@@ -72,13 +72,15 @@ class Dashboard(Deciding, Outside, App[None]):
         light: bool = False,
         page: str = "sessions",
         clock: Clock = time.time,
+        pace: Clock = time.monotonic,
         is_over: Callable[[World], bool] | None = None,
     ) -> None:
         super().__init__()
         self.client = client
-        self.errands = Errands(client, read_only=read_only)
+        self.errands = Errands(client, read_only=read_only, clock=clock)
         self.feed = Feed(client, self._show)
         self.clock = clock
+        self.pace = pace
         self._read_only = read_only
         self._first_page = page
         self._is_over = is_over

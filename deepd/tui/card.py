@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from deepd.model.duration import render_duration
@@ -12,12 +13,12 @@ from deepd.tui.diff import added, counts, diff_lines, whole
 from deepd.tui.file_change import Body, Current, edited, new_text
 from deepd.tui.moment import of_day
 from deepd.tui.shown import many_lines, one_line
-from deepd.tui.state import outcome
 from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
-_BEFORE = 8
 _SHORT = 60
+_SHA = 12
+_RULE = re.compile(r"(.*?):(\d+):(\d+)(?:: (.*))?", re.DOTALL)
 
 
 def decisive_lines(
@@ -63,7 +64,7 @@ def arguments(
     args = dict(approval["args"])
     match approval["tool"]:
         case "execute":
-            yield from (Line(text, "bold") for text in many_lines(command_text(args)))
+            yield from (Line(text, "call") for text in many_lines(command_text(args)))
             if "argv" in args:
                 yield Line("these words, without a shell", "quiet")
             args.pop("command" if "command" in args else "argv", None)
@@ -166,12 +167,20 @@ def _known(current: Current | None) -> Iterator[Line]:
 
 
 def _origin(approval: Json) -> Iterator[Line]:
-    rule = one_line(approval.get("rule", "")) or "its profile"
-    yield Line(f"held by {rule}", "quiet")
+    yield Line(f"held by {_rule(approval.get('rule', ''))}", "quiet")
     client = one_line(approval.get("client", ""))
     who = f"{client} (uid {approval.get('uid')})" if client else f"uid {approval.get('uid')}"
     where = f"{one_line(approval['session'])} ({one_line(approval['profile'])})"
     yield Line(f"asked by {who} at {of_day(approval['asked_at'])} in {where}", "quiet")
+
+
+def _rule(rule: str) -> str:
+    """Return where in a profile it is, and what is written there."""
+    if found := _RULE.fullmatch(rule):
+        path, number, column, written = found.groups()
+        place = f"{path.rpartition('/')[2]}:{number}:{column}"
+        return f"{one_line(place)}   {one_line(written or '')}".rstrip()
+    return one_line(rule) or "its profile"
 
 
 def _surroundings(approval: Json) -> Iterator[Line]:
@@ -193,23 +202,19 @@ def _surroundings(approval: Json) -> Iterator[Line]:
         read_only = " (read-only)" if volume.get("read_only") else ""
         place = f"{one_line(volume.get('source'))} at {one_line(volume.get('target'))}"
         yield Line(f"mounts {place}{read_only}", "quiet")
+    yield from _files(context.get("files") or {})
     if written := context.get("body"):
         yield Line(f"body {written.get('size')} bytes   sha256 {written.get('sha256')}", "quiet")
 
 
+def _files(files: Json) -> Iterator[Line]:
+    """Yield the files that a command names, as they were when it was held."""
+    for path, sha256 in files.items():
+        content = f"sha256 {str(sha256)[:_SHA]}" if sha256 else "no such file"
+        yield Line(f"names {one_line(path)}   {one_line(content)}", "quiet")
+    if files:
+        yield Line("a change of what it names puts it back here", "quiet")
+
+
 def _named(context: Json, words: dict[str, str]) -> list[str]:
     return [f"{word} {one_line(context[key])}" for word, key in words.items() if context.get(key)]
-
-
-def history_lines(calls: Sequence[Json]) -> Iterator[Line]:
-    """Yield what the session did before."""
-    if not calls:
-        return
-    yield Line("")
-    yield Line("before this, in this session", rule=True)
-    for call in calls[:_BEFORE]:
-        ended, tone = outcome(call)
-        what = one_line(title(call))[:200]
-        yield Line(
-            f"{of_day(call['created_at'])}  {ended:<9}  {one_line(call['tool'])}  {what}", tone
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -42,9 +42,12 @@ async def refusal(asked: Awaitable[object]) -> str:
 class Errands:
     """One method for each thing that takes an answer from the daemon."""
 
-    def __init__(self, client: AsyncClient, *, read_only: bool) -> None:
+    def __init__(
+        self, client: AsyncClient, *, read_only: bool, clock: Callable[[], float] = time.time
+    ) -> None:
         self._client = client
         self._read_only = read_only
+        self._clock = clock
 
     async def approve(self, approval: Json, args: Json | None = None) -> str:
         """Let exactly what was shown run, or these arguments; return a refusal."""
@@ -152,7 +155,7 @@ class Errands:
         if call["state"] != "finished":
             problem: Json = (call.get("result") or {}).get("error") or {}
             if problem.get("errno") == "ENOENT":
-                return Current("", exists=False, at=time.time())
+                return Current("", exists=False, at=self._clock())
             why = problem.get("detail") or call.get("reason") or call["state"]
             return Current(why=f"the file as it is now cannot be read: {why}")
         return await self._content(call["id"])
@@ -163,7 +166,7 @@ class Errands:
         if len(data) > MOST_SHOWN:
             return Current(why="the file as it is now is larger than 1 MiB: no change is shown")
         try:
-            return Current(data.decode(), at=time.time())
+            return Current(data.decode(), at=self._clock())
         except UnicodeDecodeError:
             return Current(why="the file as it is now is no text: no change is shown")
 

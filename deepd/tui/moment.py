@@ -25,6 +25,13 @@ def left(seconds: float) -> str:
     return f"{whole // 60:02}:{whole % 60:02}"
 
 
+def took(seconds: float) -> str:
+    """Return how long something took: `0.02s`, `2.1s`, `14m`."""
+    return (
+        f"{seconds:.2f}s" if seconds < 1 else f"{seconds:.1f}s" if seconds < 60 else short(seconds)
+    )
+
+
 def of_day(at: float) -> str:
     """Return the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(at))
@@ -34,7 +41,7 @@ def size(octets: float) -> str:
     """Return a number of bytes: `38M`, `1.5G`."""
     for unit in ("B", "K", "M", "G"):
         if octets < 1000 or unit == "G":
-            is_small = unit != "B" and octets < 9.95
+            is_small = unit != "B" and octets < 9.95 and round(octets, 1) % 1
             return f"{octets:.1f}{unit}" if is_small else f"{octets:.0f}{unit}"
         octets /= 1024
     raise AssertionError

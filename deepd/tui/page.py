@@ -16,6 +16,7 @@ from textual.widgets import Input
 from deepd.tui import messages
 from deepd.tui.shown import text_of
 from deepd.tui.widgets.bar import KeyBar, StatusBar, Tabs
+from deepd.tui.widgets.painted import TONE_CLASSES
 from deepd.tui.world import World
 
 READ_ONLY = "this dashboard only looks: it was started with --read-only"
@@ -23,8 +24,11 @@ READ_ONLY = "this dashboard only looks: it was started with --read-only"
 
 def bindings_of(page: type[Screen[None]]) -> list[Binding]:
     """Return a screen's keys, its own before those that all have."""
-    own = [cls.__dict__.get("BINDINGS", ()) for cls in page.__mro__ if issubclass(cls, Page)]
-    return [binding for group in own for binding in group if isinstance(binding, Binding)]
+    groups = [cls.__dict__.get("BINDINGS", ()) for cls in page.__mro__ if issubclass(cls, Page)]
+    found: dict[str, Binding] = {}
+    for binding in (item for group in groups for item in group if isinstance(item, Binding)):
+        found.setdefault(binding.key, binding)
+    return list(found.values())
 
 
 class Page(Screen[None]):
@@ -36,6 +40,7 @@ class Page(Screen[None]):
         Binding("y", "copy", "Copy", show=False, tooltip="Copy what is chosen"),
         Binding("escape", "clear_filter", "Clear", show=False, tooltip="Show all again"),
     ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     NUMBER = 0
     """Which of the tabs it is."""
 
@@ -81,6 +86,7 @@ class Page(Screen[None]):
             for binding in bindings_of(type(self))
             if binding.show
         ]
+        self.query_one("#status", StatusBar).now = self.now
         self.post_message(messages.PageReady())
 
     def watch_world(self, world: World) -> None:

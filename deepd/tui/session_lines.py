@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from deepd.tui.card import title
+from deepd.tui.call_lines import call_lines
 from deepd.tui.moment import of_day, short
 from deepd.tui.shown import many_lines, one_line
-from deepd.tui.state import outcome, tone_of
+from deepd.tui.state import tone_of
 from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
@@ -21,7 +21,7 @@ def pairs(values: Sequence[tuple[str, Any]]) -> Iterator[Line]:
     kept = [(name, value) for name, value in values if value not in (None, "", 0)]
     room = max((len(name) for name, _ in kept), default=0)
     for name, value in kept:
-        yield Line(f"{name:<{room}}  {one_line(value)}")
+        yield Line(one_line(value), lead=((f"{name:<{room}}  ", "quiet"),))
 
 
 def session_lines(item: Json, calls: Sequence[Json], *, now: float) -> list[Line]:
@@ -51,11 +51,7 @@ def session_lines(item: Json, calls: Sequence[Json], *, now: float) -> list[Line
         lines.append(Line("its container is of an older version of the profile", "warn"))
     if calls:
         lines += [Line(""), Line("calls, the newest first", rule=True)]
-    for call in calls[:_CALLS]:
-        ended, tone = outcome(call)
-        what = f"{one_line(call['tool'])}  {one_line(title(call))}"
-        lines.append(Line(f"{of_day(call['created_at'])}  {ended:<9}  {what}", tone))
-    return lines
+    return [*lines, *call_lines(calls[:_CALLS])]
 
 
 def event_lines(event: Json) -> list[Line]:
@@ -75,7 +71,7 @@ def event_lines(event: Json) -> list[Line]:
         if isinstance(value, str) and "\n" in value:
             lines += [Line(one_line(name), "quiet"), *map(Line, many_lines(value))]
         else:
-            lines.append(Line(f"{one_line(name)}  {one_line(value)}"))
+            lines.append(Line(one_line(value), lead=((f"{one_line(name)}  ", "quiet"),)))
     return lines
 
 

@@ -129,11 +129,13 @@ async def new_house(text: str = HELD) -> AsyncIterator[House]:
 
 
 class Desk:
-    """The dashboard of a house, with the hands of a person."""
+    """The dashboard of a house, with the hands of a person whose moments pass by `think` alone."""
 
     def __init__(self, app: Dashboard, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
+        self._pace = 0.0
+        app.pace = lambda: self._pace
 
     async def press(self, *keys: str) -> None:
         """Press keys, one after the other."""
@@ -142,7 +144,8 @@ class Desk:
 
     async def think(self) -> None:
         """Take as long as a person takes at least who decides."""
-        await asyncio.sleep(PAUSE + 0.05)
+        await self.pilot.pause()
+        self._pace += PAUSE
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something to be on screen or in the app."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -16,9 +15,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from deepd.model.visible import visible
-from deepd.tui.guard import Guard
+from deepd.tui.guard import Guard, Paced
 from deepd.tui.shown import one_line
 from deepd.tui.widgets.bar import Key, KeyBar
+from deepd.tui.widgets.painted import TONE_CLASSES
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     """A title, a body, a line for errors, the keys; its answer is `None` unless it was meant."""
 
     CSS_PATH = "dialog.tcss"
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", key_display="esc"),
     ]
@@ -35,7 +36,7 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._title = title
-        self.guard = Guard(time.monotonic)
+        self.guard = Guard(lambda: cast("Paced", self.app))
 
     def compose(self) -> ComposeResult:
         """Stack title, body, error and keys."""

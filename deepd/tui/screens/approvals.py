@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from textual import events, on
 from textual.binding import Binding, BindingType
@@ -12,9 +11,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 
 from deepd.tui import messages
-from deepd.tui.card import decisive_lines, history_lines, title
+from deepd.tui.call_lines import history_lines
+from deepd.tui.card import decisive_lines, title
 from deepd.tui.file_change import FILE_TOOLS, Body, Current
-from deepd.tui.guard import Guard
+from deepd.tui.guard import Guard, Paced
 from deepd.tui.moment import left
 from deepd.tui.page import Page
 from deepd.tui.shown import one_line
@@ -27,7 +27,8 @@ from deepd.tui.world import Json
 _COLUMNS = (
     Column("left", "LEFT", least=5, right=True),
     Column("tool", "TOOL", least=7, most=14),
-    Column("session", "SESSION", least=7, most=18, grows=True),
+    Column("session", "SESSION", least=7, most=18),
+    Column("what", "WHAT", least=4, grows=True, rank=1),
 )
 _EMPTY = "nothing waits for you\nheld calls appear here"
 _READ_ON = "read it to its end first: pgdn"
@@ -58,7 +59,7 @@ class ApprovalsPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._guard = Guard(time.monotonic)
+        self._guard = Guard(lambda: cast("Paced", self.app))
         self._marks: set[str] = set()
         self._read: set[Shown] = set()
         """What has been on screen to its end."""
@@ -210,10 +211,9 @@ class ApprovalsPage(Page):
             self.post_message(messages.ReadFile(item))
 
     def _heading(self, item: Json) -> tuple[Piece, ...]:
-        client = f" · asked by {one_line(item['client'])}" if item.get("client") else ""
         pieces: list[Piece] = [
             (f" {one_line(item['tool'])}", "title"),
-            (f" · {one_line(item['session'])}{client}", ""),
+            (f" · {one_line(item['session'])}", ""),
         ]
         if item.get("deadline"):
             seconds = item["deadline"] - self.now
@@ -231,6 +231,7 @@ class ApprovalsPage(Page):
                 "left": (left(seconds), _tone(seconds)) if deadline else ("-", "quiet"),
                 "tool": (item["tool"], "bold"),
                 "session": (item["session"], ""),
+                "what": (title(item), "quiet"),
             },
         )
 

@@ -14,7 +14,7 @@ from deepd.tui.moment import of_day
 from deepd.tui.page import Page
 from deepd.tui.session_lines import event_lines
 from deepd.tui.shown import text_of
-from deepd.tui.state import tone_of
+from deepd.tui.state import outcome, tone_of
 from deepd.tui.widgets.listing import Column, Listing, LongListing, Row
 from deepd.tui.world import Json
 
@@ -23,6 +23,7 @@ _COLUMNS = (
     Column("kind", "WHAT", least=10, most=18),
     Column("session", "SESSION", most=18, rank=2),
     Column("call", "CALL", least=8, rank=3),
+    Column("how", "HOW", least=4, most=10, rank=4),
     Column("text", "MORE", least=12, grows=True, rank=1),
 )
 _EMPTY = "nothing has happened yet\nevents appear here as they happen"
@@ -35,7 +36,7 @@ _TONES = {
     "engine_up": "good",
     "sandbox_ready": "good",
 }
-_FIRST = ("state", "summary", "cause", "reason", "file", "text")
+_FIRST = ("summary", "cause", "reason", "file", "text")
 
 
 class EventsPage(Page):
@@ -85,9 +86,6 @@ class EventsPage(Page):
 def _row(event: Json) -> Row:
     data: Json = event.get("data") or {}
     facts = [text_of(data[name]) for name in _FIRST if data.get(name) not in (None, "")]
-    code = data.get("exit_code")
-    if code is not None:
-        facts.append(f"exit {code}")
     kind = event["kind"]
     tone = _TONES.get(kind) or (tone_of(str(data.get("state"))) if "decided" in kind else "")
     return Row(
@@ -97,6 +95,7 @@ def _row(event: Json) -> Row:
             "kind": (kind.replace("_", " "), tone),
             "session": (event.get("session") or "-", "" if event.get("session") else "quiet"),
             "call": (str(event.get("call") or "-")[:8], "quiet"),
-            "text": ("  ".join(facts), "quiet"),
+            "how": outcome(data) if data.get("state") else ("-", "quiet"),
+            "text": (", ".join(facts), "quiet"),
         },
     )

@@ -123,7 +123,7 @@ class LogsPage(Page):
             pieces.append((f" · found: {one_line(self.search_text)}", "accent"))
         log = self._log
         pieces.append((" · following" if log.follows else " · stays here (f follows)", "quiet"))
-        pieces.append((f" · {log.received:,} lines", "quiet"))
+        pieces.append((f" · {log.received:,} line{'' if log.received == 1 else 's'}", "quiet"))
         self.query_one("#log-title", Heading).pieces = tuple(pieces)
 
     @on(Listing.Chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
@@ -37,6 +38,7 @@ _SORTS: dict[str, Callable[[Json], tuple[object, ...]]] = {
     "last active": lambda item: (-item["last_active"], item["name"]),
 }
 _EMPTY = "no sessions yet\nname some in a profile, or run a command: deepd exec NAME -- true"
+_TROUBLED = frozenset({"failed", "waiting", "no profile"})
 _BAR = 8
 _PARTS = " ▏▎▍▌▋▊▉"
 
@@ -109,16 +111,23 @@ class SessionsPage(Page):
     def _running_call(self, item: Json) -> Piece:
         if item.get("progress") is not None:
             return _progress(float(item["progress"])), "accent"
+        if item["state"] in _TROUBLED and item.get("cause"):
+            return item["cause"], tone_of(item["state"])
         for call in self.world.calls_of(item["name"]):
             if call["state"] in {"sent", "running"}:
                 return title(call), ""
-        return "-", "quiet"
+        held = self._held(item)
+        return (title(held), "warn") if held else ("-", "quiet")
+
+    def _held(self, item: Json) -> Json | None:
+        """Return the held call of the session that has the least time left."""
+        held = [held for held in self.world.approvals if held["session"] == item["name"]]
+        return min(held, key=lambda one: one.get("deadline") or math.inf, default=None)
 
     def _last(self, item: Json) -> Piece:
-        held = [held for held in self.world.approvals if held["session"] == item["name"]]
-        deadlines = [held["deadline"] for held in held if held.get("deadline")]
-        if deadlines:
-            return f"{left(min(deadlines) - self.now)} left", "warn"
+        held = self._held(item)
+        if held and held.get("deadline"):
+            return f"{left(held['deadline'] - self.now)} left", "warn"
         for call in self.world.calls_of(item["name"]):
             if call.get("ended_at"):
                 ended, tone = outcome(call)
@@ -179,7 +188,7 @@ def _state(item: Json) -> Piece:
     if state == "held":
         return f"held ({item['held']})", "warn"
     if state == "pulling" and item.get("progress") is not None:
-        return f"pulling {item['progress'] * 100:3.0f}%", "accent"
+        return f"pulling {item['progress']:.0%}", "accent"
     idle = ", idle" if state == "stopped" and str(item.get("cause")).startswith("idle") else ""
     return f"{state}{idle}{', stale' if item.get('stale') else ''}", tone_of(state)
 

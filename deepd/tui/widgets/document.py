@@ -16,6 +16,8 @@ from deepd.tui.widgets.painted import Painted, Piece
 
 _GUTTER = 2
 _CONTINUES = "↪ "
+_FILLED = frozenset({"add", "remove", "call"})
+"""Tones that fill a row to its end."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Line:
     """At most one character in front of it: `+` and `-` of a change."""
     rule: bool = False
     """A line across, with the text in it."""
+    lead: tuple[Piece, ...] = ()
+    """What stands before the text in tones of its own: a time, a name."""
 
 
 class Document(Painted, can_focus=True):
@@ -120,15 +124,15 @@ class Document(Painted, can_focus=True):
         gutter: Piece = (f"{line.gutter:<{_GUTTER}}", line.tone)
         if not is_first:
             gutter = (_CONTINUES, "quiet")
-        base = self.tone(line.tone) if line.tone in {"add", "remove"} else None
-        return self.paint([gutter, (text, line.tone)], size, base)
+        base = self.tone(line.tone) if line.tone in _FILLED else None
+        return self.paint([gutter, *_pieces(line, text, is_first=is_first)], size, base)
 
     def _wrap(self) -> None:
         room = self.size.width - _GUTTER
         self._rows = []
         self._last_row = -1
         for number, line in enumerate(self._lines):
-            for part, text in enumerate(wrap(line.text, room)):
+            for part, text in enumerate(wrap(_lead(line) + line.text, room)):
                 self._rows.append((line, text, part == 0))
             if number == self._matter - 1:
                 self._last_row = len(self._rows) - 1
@@ -141,3 +145,14 @@ class Document(Painted, can_focus=True):
         if not self.end_seen and is_visible and bottom > self._last_row >= 0:
             self.end_seen = True
             self.post_message(self.EndSeen(self))
+
+
+def _lead(line: Line) -> str:
+    return "".join(text for text, _ in line.lead)
+
+
+def _pieces(line: Line, text: str, *, is_first: bool) -> list[Piece]:
+    """Return a row's text in its tones; a lead is shorter than a row, or loses its tones."""
+    if not is_first or not text.startswith(_lead(line)):
+        return [(text, line.tone)]
+    return [*line.lead, (text.removeprefix(_lead(line)), line.tone)]

@@ -148,6 +148,7 @@ class Listing(Painted, can_focus=True):
     def on_resize(self) -> None:
         """Fit the columns anew."""
         self._measure()
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Draw the titles, a row, or one line of what to do next."""

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-TONES = ("quiet", "accent", "good", "warn", "bad", "bold", "title", "add", "remove", "found")
+TONES = (
+    "quiet",
+    "accent",
+    "good",
+    "warn",
+    "bad",
+    "bold",
+    "title",
+    "call",
+    "add",
+    "remove",
+    "found",
+)
 """Each is a component class `tone--…` in dashboard.tcss."""
+TONE_CLASSES = frozenset(f"tone--{tone}" for tone in TONES)
+"""For the screen: it alone has them, as each widget's would be worked out at every change."""
 
 Piece = tuple[str, str]
 """Text as it may be shown, and its tone; an empty tone is the widget's own look."""
@@ -25,15 +38,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Painted(ScrollView):
-    """The base: `paint()` makes one line."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
+    """The base: `paint()` makes one line; its screen has `TONE_CLASSES`."""
 
     def tone(self, name: str) -> Style:
         """Return a tone's style, to be laid over the base."""
         if not name:
             return Style.null()
-        return self.get_component_rich_style(f"tone--{name}", partial=True)
+        return self.screen.get_component_rich_style(f"tone--{name}", partial=True)
 
     def paint(self, pieces: Iterable[Piece], width: int, base: Style | None = None) -> Strip:
         """Return one line of a width; what is longer than that is cropped."""
