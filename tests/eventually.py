@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 
 
-async def eventually(condition: Callable[[], object], *, within: float = 30.0) -> None:
+async def eventually(
+    condition: Callable[[], object], *, within: float = 30.0, every: float = 0.01
+) -> None:
     """Return as soon as the condition holds; fail with its last value when it does not in time."""
     deadline = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {value!r} after {within} s")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)
 
 
 def eventually_sync(condition: Callable[[], object], *, within: float = 30.0) -> None:

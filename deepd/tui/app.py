@@ -111,7 +111,7 @@ class Dashboard(Deciding, Outside, App[None]):
 
     def _show(self, world: World) -> None:
         page = self.page
-        if page is not None and page.is_mounted:
+        if page is not None and page.is_whole:
             page.read_only = self._read_only
             page.now = self.clock()
             page.world = world

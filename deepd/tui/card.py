@@ -18,6 +18,7 @@ from deepd.tui.world import Json
 
 _SHORT = 60
 _SHA = 12
+_DIGEST = re.compile("[0-9a-f]{64}")
 _RULE = re.compile(r"(.*?):(\d+):(\d+)(?:: (.*))?", re.DOTALL)
 
 
@@ -202,18 +203,23 @@ def _surroundings(approval: Json) -> Iterator[Line]:
         read_only = " (read-only)" if volume.get("read_only") else ""
         place = f"{one_line(volume.get('source'))} at {one_line(volume.get('target'))}"
         yield Line(f"mounts {place}{read_only}", "quiet")
-    yield from _files(context.get("files") or {})
+    yield from _files(context)
     if written := context.get("body"):
         yield Line(f"body {written.get('size')} bytes   sha256 {written.get('sha256')}", "quiet")
 
 
-def _files(files: Json) -> Iterator[Line]:
+def _files(context: Json) -> Iterator[Line]:
     """Yield the files that a command names, as they were when it was held."""
-    for path, sha256 in files.items():
-        content = f"sha256 {str(sha256)[:_SHA]}" if sha256 else "no such file"
-        yield Line(f"names {one_line(path)}   {one_line(content)}", "quiet")
-    if files:
-        yield Line("a change of what it names puts it back here", "quiet")
+    files: Json = context.get("files") or {}
+    bound = {path: known for path, known in files.items() if _DIGEST.fullmatch(known)}
+    for path, known in bound.items():
+        yield Line(f"names {one_line(path)}   sha256 {known[:_SHA]}", "quiet")
+    if bound:
+        yield Line("bound: a change of what it names puts it back here", "quiet")
+    for path in sorted(files.keys() - bound.keys()):
+        yield Line(f"names {one_line(path)}   {one_line(files[path])}", "warn")
+    if unknown := context.get("files_unknown"):
+        yield Line(f"names files that are not known yet: {one_line(unknown)}", "warn")
 
 
 def _named(context: Json, words: dict[str, str]) -> list[str]:

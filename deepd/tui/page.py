@@ -16,6 +16,7 @@ from textual.widgets import Input
 from deepd.tui import messages
 from deepd.tui.shown import text_of
 from deepd.tui.widgets.bar import KeyBar, StatusBar, Tabs
+from deepd.tui.widgets.field import Field
 from deepd.tui.widgets.painted import TONE_CLASSES
 from deepd.tui.world import World
 
@@ -59,7 +60,7 @@ class Page(Screen[None]):
         yield Tabs(id="tabs")
         with Vertical(id="body"):
             yield from self.body()
-        yield Input(placeholder="show only what has this text", id="filter", compact=True)
+        yield Field(placeholder="show only what has this text", id="filter")
         yield KeyBar(id="keys")
 
     def body(self) -> Iterable[Widget]:
@@ -89,9 +90,14 @@ class Page(Screen[None]):
         self.query_one("#status", StatusBar).now = self.now
         self.post_message(messages.PageReady())
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its widgets are there: neither before it is mounted nor while the app ends."""
+        return self.is_mounted and self.app.is_running
+
     def watch_world(self, world: World) -> None:
         """Hand the world on."""
-        if self.is_mounted:
+        if self.is_whole:
             status = self.query_one("#status", StatusBar)
             status.read_only, status.world = self.read_only, world
             self.query_one(Tabs).pending = len(world.approvals)
@@ -99,7 +105,7 @@ class Page(Screen[None]):
 
     def watch_now(self, now: float) -> None:
         """Let the clock go on."""
-        if self.is_mounted:
+        if self.is_whole:
             self.query_one("#status", StatusBar).now = now
             self.tick()
 

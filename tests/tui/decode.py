@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
+
 from deepd.model.visible import from_visible
 from deepd.tui.shown import BLANK, TAB
 from deepd.tui.widgets.document import Line
@@ -34,13 +36,21 @@ def side(lines: Sequence[Line], sign: str) -> str:
     return "".join(pieces)
 
 
-def rows_of(screen: Sequence[str], *, left: int, gutter: int = 2) -> list[str]:
-    """Return a document's lines from the rows of a screen, those that wrap put together."""
+def rows_of(screen: Sequence[str], *, columns: int, gutter: int = 2) -> list[str]:
+    """Return a document's lines from rows as wide as it, those that wrap put together.
+
+    A row that does not reach the end has been ended by a character of two columns.
+    """
     lines: list[str] = []
     for row in screen:
-        cells = row[left:]
-        if cells.startswith("↪ "):
-            lines[-1] += cells[gutter:]
+        if row.startswith("↪ "):
+            above = lines[-1].rstrip() if _is_wide(row[gutter]) else lines[-1]
+            lines[-1] = above + row[gutter:]
         else:
-            lines.append(cells[gutter:])
-    return lines
+            lines.append(row[gutter:])
+        lines[-1] += " " * (columns - cell_len(row))
+    return [line.rstrip() for line in lines]
+
+
+def _is_wide(char: str) -> bool:
+    return cell_len(char) > 1

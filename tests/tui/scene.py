@@ -192,7 +192,7 @@ CONTENT = Script(
         event(3, 3690, "sandbox_ready", "main"),
         event(4, 1200, "profile_rejected", profile="strict", file=f"{FOLDER}/strict.toml:14:1"),
         event(5, 150, "call_denied", "user-123", summary="curl http://169.254.169.254/"),
-        event(6, 75, "call_ended", "user-123", state="finished", exit_code=1, summary="pytest"),
+        event(6, 75, "call_finished", "user-123", state="finished", exit_code=1, summary="pytest"),
         event(7, 70, "image_progress", text="pulling rust:1.82-slim"),
         event(8, 60, "approval_asked", "user-123", tool="execute", summary="git push origin main"),
     ],
@@ -206,7 +206,7 @@ CONTENT = Script(
             line(122, "WARNING: a newer pip is available", 2),
             line(121, "Successfully installed app-0.3.1 " + "and more " * 12),
             line(120, "\x1b[31mred\x1b[0m"),
-            line(120, "exit 0", 0, "call_ended"),
+            line(120, "exit 0", 0, "call_finished"),
         ],
     },
 )

@@ -129,7 +129,7 @@ async def scene(
     """Show a script in a dashboard whose clock stands still."""
     client = cast("AsyncClient", ScriptedClient(script))
     app = Dashboard(client, clock=lambda: NOW, **options)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         desk = Desk(app, pilot)
         await desk.until(lambda: app.world.loaded or app.world.trouble)
         await desk.until(lambda: len(app.world.events) == len(script.events))

@@ -74,10 +74,10 @@ async def test_a_click_alone_decides_nothing(house: House) -> None:
     async with dashboard(house) as desk:
         await approvals(desk, "echo one")
         width, height = desk.app.size
-        rows = [*range(8), *range(8, height - 1, 5), height - 1]
-        for y in rows:
+        # The bars, the list, the call with what is before and after it, and the keys.
+        for y in (0, 1, 3, 4, 5, 8, height - 1):
             for x in (3, width // 2, width - 30):
-                await desk.pilot.click(offset=(x, y))
+                await desk.click(x, y)
                 assert isinstance(desk.app.screen, Page)
         await desk.press("2")
         assert await states(house, calls) == ["held", "held"]
@@ -95,6 +95,26 @@ async def test_closing_a_dialog_decides_nothing_and_passes_no_key_on(house: Hous
             assert isinstance(desk.app.screen, Page)
             assert await house.state(call) == "held"
             await desk.think()
+
+
+async def test_what_changes_under_a_dialog_can_be_approved_once_that_is_closed(
+    house: House,
+) -> None:
+    call = await house.hold("echo one")
+    async with dashboard(house) as desk:
+        await approvals(desk, "echo one")
+        await desk.press("d")
+        await desk.until(lambda: isinstance(desk.app.screen, Reason))
+        late = await house.hold("echo late")
+        approval = await house.operator.approval(call["id"])
+        await house.operator.decide(call["id"], approve=False, fingerprint=approval["fingerprint"])
+        await desk.until(lambda: [item["id"] for item in desk.app.world.approvals] == [late["id"]])
+        await desk.press("escape")
+        await desk.sees("echo late")
+        await desk.think()
+        await desk.press("a")
+        await desk.sees("nothing waits for you")
+    assert (await house.ended(late))["state"] == "finished"
 
 
 async def test_d_denies_with_a_reason_that_the_caller_reads(house: House) -> None:
@@ -306,5 +326,6 @@ async def test_what_an_agent_calls_itself_is_never_read_as_markup(house: House) 
     async with dashboard(house, size=(100, 30)) as desk:
         await approvals(desk, text)
         await desk.pilot.click("#call", offset=(10, 4))
+        await desk.settle()
         assert desk.app.is_running
     assert await house.state(call) == "held"

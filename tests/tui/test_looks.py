@@ -90,6 +90,7 @@ async def test_every_screen_looks_as_it_did(
         await desk.sees(badge)
         for size in SIZES:
             await desk.pilot.resize_terminal(*size)
+            await desk.settle()
             dark = await tour(desk, marks)
             desk.app.action_theme()
             light = await tour(desk, marks)
@@ -128,10 +129,11 @@ async def test_every_dialog_looks_as_it_did(keys: str, mark: str, looks: Snapsho
             await desk.press(word)
         for size in SIZES:
             await desk.pilot.resize_terminal(*size)
+            await desk.settle()
             await desk.sees(mark)
             dark = cells(desk)
             desk.app.action_theme()
-            await desk.pilot.pause()
+            await desk.settle()
             views.append(f"{size[0]} x {size[1]}\n{render(dark, cells(desk))}")
             desk.app.action_theme()
     assert "\n".join(views) == looks

@@ -10,6 +10,7 @@ from deepd.tui.dialogs.confirm import Confirm
 from deepd.tui.dialogs.details import Details
 from deepd.tui.page import Page
 from deepd.tui.widgets.bar import PAGES
+from deepd.tui.widgets.document import Document
 from deepd.tui.widgets.listing import Listing
 from tests.eventually import eventually
 from tests.tui.world import Desk, House, dashboard
@@ -141,10 +142,12 @@ async def test_y_copies_what_is_chosen_with_nothing_a_terminal_obeys(house: Hous
 
 async def test_question_mark_says_what_every_key_of_the_screen_does(house: House) -> None:
     async with dashboard(house, size=(120, 60)) as desk:
-        for number in range(5):
+        for number, own in enumerate(("Freeze", "Deny with", "Search in", "all of an", "$EDITOR")):
             await desk.press(str(number + 1), "question_mark")
             await desk.until(lambda: isinstance(desk.app.screen, Details))
-            await desk.sees("Leave; the daemon goes on")
+            said = "\n".join(line.text for line in desk.app.screen.query_one(Document).lines)
+            assert own in said
+            assert "Leave; the daemon goes on" in said
             await desk.press("escape")
 
 

@@ -93,6 +93,22 @@ def test_every_argument_is_on_the_card() -> None:
     assert "env A=\\u{1b}[2J   TOKEN (secret)" in text
 
 
+def test_files_that_a_command_names_are_on_the_card_with_what_is_known_of_them() -> None:
+    held = approval(command="sh run.sh \x1b.sh")
+    held["context"] |= {
+        "files": {"run.sh": "3f2a91c0" * 8, "\x1b.sh": "not bound: larger than 128 MiB"},
+        "files_unknown": "its sandbox is not ready",
+    }
+    lines = [(line.text, line.tone) for line in decisive_lines(held)]
+    for line in (
+        ("names run.sh   sha256 3f2a91c03f2a", "quiet"),
+        ("bound: a change of what it names puts it back here", "quiet"),
+        ("names \\u{1b}.sh   not bound: larger than 128 MiB", "warn"),
+        ("names files that are not known yet: its sandbox is not ready", "warn"),
+    ):
+        assert line in lines
+
+
 def test_words_without_a_shell_are_quoted_so_that_they_cannot_be_confused() -> None:
     assert command_text({"argv": ["rm", "-rf", "a b", "$HOME"]}) == "rm -rf 'a b' '$HOME'"
 
@@ -142,4 +158,4 @@ def test_content_that_is_no_text_is_shown_as_it_was_sent() -> None:
 def test_times_and_sizes_are_short() -> None:
     assert [short(n) for n in (5, 61, 7300, 200_000)] == ["5s", "1m", "2h", "2d"]
     assert [left(n) for n in (-3, 48, 860, 7500)] == ["00:00", "00:48", "14:20", "2h05"]
-    assert [size(n) for n in (5, 1536, 38 << 20, 1 << 30)] == ["5B", "1.5K", "38M", "1.0G"]
+    assert [size(n) for n in (5, 1536, 38 << 20, 1 << 30)] == ["5B", "1.5K", "38M", "1G"]

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from textual.pilot import Pilot
 
 IMAGE = "python:3.12-slim"
+_HOPS = 4
+"""From a key to a widget, to its screen, to the app, and back to what is drawn."""
+_LOOK = 0.03
+"""Seconds between two looks at the screen, each of which draws it."""
 _UP = frozenset({"ready", "held", "busy"})
 HELD = 'interrupt_on = ["execute", "write_file", "edit_file"]\n'
 
@@ -139,18 +143,29 @@ class Desk:
 
     async def press(self, *keys: str) -> None:
         """Press keys, one after the other."""
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
+        for key in keys:
+            await self.pilot.press(key)
+            await self.settle()
 
     async def think(self) -> None:
         """Take as long as a person takes at least who decides."""
-        await self.pilot.pause()
-        self._pace += PAUSE
+        await self.settle()
+        self._pace += PAUSE + 0.05
+
+    async def click(self, x: int, y: int) -> None:
+        """Click on a place of the screen."""
+        await self.pilot.click(offset=(x, y))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let every widget handle its messages, and those that come of them."""
+        for _ in range(_HOPS):
+            await self.pilot.pause()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something to be on screen or in the app."""
-        await eventually(condition)
-        await self.pilot.pause()
+        await eventually(condition, every=_LOOK)
+        await self.settle()
 
     async def sees(self, text: str) -> None:
         """Wait until a text is on screen."""

@@ -20,6 +20,7 @@ class ExactText(TextArea):
 
     def __init__(self, text: str, *, id: str) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(visible(text), id=id, soft_wrap=True, show_line_numbers=False)
+        self.cursor_blink = False
 
     @property
     def exact(self) -> str:

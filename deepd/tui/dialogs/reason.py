@@ -11,6 +11,7 @@ from textual.widgets import Input
 from deepd.tui.dialogs.dialog import Dialog
 from deepd.tui.widgets.bar import Key
 from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.field import Field
 
 _MOST = 4096
 
@@ -27,9 +28,7 @@ class Reason(Dialog[str]):
     def body(self) -> Iterable[Widget]:
         """Return what is denied, and the field."""
         yield Document(id="dialog-text")
-        yield Input(
-            placeholder="why, for the caller: use the test database", max_length=_MOST, compact=True
-        )
+        yield Field(placeholder="why, for the caller: use the test database", max_length=_MOST)
 
     def on_mount(self) -> None:
         """Fill it; what is typed goes into the field."""

@@ -12,6 +12,7 @@ from textual.widgets import Input
 from deepd.tui.dialogs.dialog import Dialog
 from deepd.tui.widgets.bar import Key
 from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.field import Field
 from deepd.tui.widgets.listing import Column, Listing, Row
 from deepd.tui.world import Json
 
@@ -50,9 +51,7 @@ class Scope(Dialog[bool]):
         """Return the call, the scopes and the count."""
         yield Document(id="dialog-text")
         yield Listing(_COLUMNS, titled=False, id="scopes")
-        yield Input(
-            placeholder="how many times at most; empty: no limit", type="integer", compact=True
-        )
+        yield Field(placeholder="how many times at most; empty: no limit", type="integer")
 
     def on_mount(self) -> None:
         """Fill it."""

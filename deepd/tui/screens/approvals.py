@@ -103,7 +103,8 @@ class ApprovalsPage(Page):
     def take_file(self, approval: Json, current: Current, body: Body | None) -> None:
         """Take what the daemon said of the file that a call would change."""
         self._files[_key(approval)] = (current, body)
-        self._show_call()
+        if self.is_whole:
+            self._show_call()
 
     @property
     def _item(self) -> Json | None:
@@ -120,6 +121,7 @@ class ApprovalsPage(Page):
     def on_screen_resume(self) -> None:
         """Wait again: something else was in front of it."""
         self._guard.reset()
+        self.query_one("#call", Document).look_for_end()
 
     def on_app_focus(self, _: events.AppFocus) -> None:
         """Wait again: the person looked at something else."""

@@ -104,12 +104,14 @@ class LogsPage(Page):
 
     def take_lines(self, lines: Sequence[tuple[str, Json]]) -> None:
         """Take a batch."""
-        self._log.extend(lines)
-        self._show_title()
+        if self.is_whole:
+            self._log.extend(lines)
+            self._show_title()
 
     def drop_lines(self, session: str) -> None:
         """Forget what a session printed: it comes again."""
-        self._log.drop(session)
+        if self.is_whole:
+            self._log.drop(session)
 
     @property
     def _log(self) -> LogView:

@@ -50,6 +50,8 @@ class StatusBar(Painted, can_focus=False):
             state = engine.get("state", "up") if world.connected else "?"
             pieces += [("● ", tone_of(state)), (f"{one_line(engine.get('name', ''))}   ", "")]
             pieces.append((_count(len(world.sessions), "session"), "quiet"))
+        if world.loaded and not world.connected:
+            pieces.append((f"   {one_line(world.trouble)}", "quiet"))
         return pieces
 
     def _badges(self) -> list[Piece]:

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from deepd.tui.cells import wrap
+from deepd.tui.shown import BLANK
 from deepd.tui.widgets.painted import Painted, Piece
 
 _GUTTER = 2
@@ -85,6 +86,10 @@ class Document(Painted, can_focus=True):
             self.end_seen = False
             self.scroll_to(y=0, animate=False, immediate=True)
         self._wrap()
+        self.look_for_end()
+
+    def look_for_end(self) -> None:
+        """Note whether the end is in sight, once what changed is drawn; no use under a dialog."""
         self.call_after_refresh(self._look_for_end)
 
     def action_scroll_by(self, rows: int) -> None:
@@ -102,12 +107,12 @@ class Document(Painted, can_focus=True):
     def on_resize(self) -> None:
         """Wrap anew; what was seen stays seen."""
         self._wrap()
-        self.call_after_refresh(self._look_for_end)
+        self.look_for_end()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Note when the end comes into sight."""
         super().watch_scroll_y(old_value, new_value)
-        self.call_after_refresh(self._look_for_end)
+        self.look_for_end()
 
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
@@ -132,7 +137,7 @@ class Document(Painted, can_focus=True):
         self._rows = []
         self._last_row = -1
         for number, line in enumerate(self._lines):
-            for part, text in enumerate(wrap(_lead(line) + line.text, room)):
+            for part, text in enumerate(_parts(_lead(line) + line.text, room)):
                 self._rows.append((line, text, part == 0))
             if number == self._matter - 1:
                 self._last_row = len(self._rows) - 1
@@ -145,6 +150,22 @@ class Document(Painted, can_focus=True):
         if not self.end_seen and is_visible and bottom > self._last_row >= 0:
             self.end_seen = True
             self.post_message(self.EndSeen(self))
+
+
+def _parts(text: str, room: int) -> list[str]:
+    """Return the rows of a line.
+
+    Where a wide character did not fit, a row ends with a blank that is none of the text's; so a
+    blank of the text is marked there.
+    """
+    parts = wrap(text, room)
+    if text.isascii():
+        return parts
+    return [*(_marked(part) for part in parts[:-1]), parts[-1]]
+
+
+def _marked(part: str) -> str:
+    return part[:-1] + BLANK if part.endswith(" ") else part
 
 
 def _lead(line: Line) -> str:
