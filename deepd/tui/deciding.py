@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from textual import work
 from textual.app import App
 
+from deepd.errors import DeepdError
 from deepd.tui import messages
 from deepd.tui.card import arguments, title
 from deepd.tui.dialogs.edit import Edit
 from deepd.tui.dialogs.many import Many
 from deepd.tui.dialogs.reason import Reason
 from deepd.tui.dialogs.scope import Scope
+from deepd.tui.proposal_lines import proposal_lines
 from deepd.tui.screens.approvals import ApprovalsPage
 from deepd.tui.shown import one_line
 from deepd.tui.widgets.document import Line
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 class Deciding(App[None]):
     """The part of the app that answers approvals."""
 
+    clock: Callable[[], float]
     errands: Errands
     feed: Feed
 
@@ -68,13 +71,19 @@ class Deciding(App[None]):
 
     @work
     async def _approve_and_remember(self, approval: Json) -> None:
-        scopes = await self.errands.scopes(approval["profile"])
+        try:
+            proposal = await self.errands.proposal(approval)
+        except (DeepdError, OSError, TimeoutError) as error:
+            self.say(f"nothing can be remembered of it now: {error}", bad=True)
+            return
 
         async def remember(what: Json) -> str:
             return await self.errands.approve_and_remember(approval, what)
 
         name = f"approve {approval['tool']} in {approval['session']}, and remember it"
-        if await self.push_screen_wait(Scope(name, list(arguments(approval)), scopes, remember)):
+        lines = [*arguments(approval), *proposal_lines(proposal)]
+        dialog = Scope(name, lines, proposal["scopes"], remember, clock=self.clock)
+        if await self.push_screen_wait(dialog):
             self._tell(approval, "approved", "")
 
     @work

@@ -58,14 +58,13 @@ class Errands:
         )
 
     async def approve_and_remember(self, approval: Json, remember: Json) -> str:
-        """Let it run, and others like it; return a refusal."""
-        where = f"/v1/approvals/{segment(approval['id'])}/decision"
+        """Let it run, and such calls from then on; return a refusal."""
         return await refusal(
-            self._client.request(
-                "POST",
-                where,
-                json={"decision": "approve", "remember": remember},
-                headers={"If-Match": f'"{approval["fingerprint"]}"'},
+            self._client.decide(
+                approval["id"],
+                approve=True,
+                fingerprint=approval["fingerprint"],
+                remember=remember,
             )
         )
 
@@ -81,14 +80,10 @@ class Errands:
             )
         )
 
-    async def scopes(self, profile: str) -> list[str]:
-        """Return how far the profile lets an approval be remembered."""
-        try:
-            found = await self._client.profile(profile)
-        except (DeepdError, OSError):
-            return []
-        in_force = found.get("profile") or {}
-        return [str(scope) for scope in (in_force.get("approvals") or {}).get("remember") or ()]
+    async def proposal(self, approval: Json) -> Json:
+        """Return what may be remembered of a held call."""
+        async with asyncio.timeout(PATIENCE):
+            return await self._client.proposal(approval["id"])
 
     async def change_session(self, name: str, verb: Verb) -> str:
         """Want something else of a session; return a refusal."""

@@ -85,10 +85,20 @@ class ScriptedClient:
         return {"cpu": 0.001 + place * 0.31, "memory": used, "memory_limit": 1 << 30}
 
     async def profile(self, name: str) -> Json:
-        """Return a profile under which reads are free, and an approval may be remembered."""
-        held = [{"tool": "execute", "default": "ask", "rules": []}]
-        remembered = {"remember": ["session", "profile"]}
-        return {"profile": {"interrupt_on": held, "approvals": remembered}}
+        """Return a profile under which reads are free."""
+        return {"profile": {"interrupt_on": [{"tool": "execute", "default": "ask", "rules": []}]}}
+
+    async def proposal(self, approval_id: str) -> Json:
+        """Return a rule that would mean more than the call."""
+        command = {"tool": "execute", "args": {"command": "git push --tags"}}
+        return {
+            "scopes": ["session", "profile"],
+            "looked_at": 41,
+            "grant_count": 2,
+            "edits": [{"text": 'allow = ["git push *"]'}],
+            "rule_calls": [command],
+            "rule_count": 1,
+        }
 
     async def plan(self) -> list[Json]:
         """Return one change of each kind."""

@@ -13,8 +13,9 @@ from deepd.tui.dialogs.reason import Reason
 from deepd.tui.dialogs.scope import Scope
 from deepd.tui.page import Page
 from deepd.tui.widgets.document import Document
+from deepd.tui.widgets.field import Field
 from deepd.tui.widgets.listing import Listing
-from tests.tui.world import Desk, House, dashboard
+from tests.tui.world import HELD, Desk, House, dashboard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,17 +189,43 @@ async def test_an_edit_of_nothing_is_what_was_asked_for(house: House) -> None:
     assert approval["approved_args"] == {"command": hostile}
 
 
-async def test_a_scope_offers_what_the_profile_allows(house: House) -> None:
-    call = await house.hold("git push")
+async def test_capital_a_remembers_the_call_so_that_the_next_one_is_not_asked(house: House) -> None:
+    call = await house.hold("echo push")
     async with dashboard(house) as desk:
-        await approvals(desk, "git push")
+        await approvals(desk, "echo push")
         await desk.press("A")
-        await desk.until(lambda: isinstance(desk.app.screen, Scope))
-        await desk.sees("session")
+        await desk.sees("remembered is this very call")
         listing = desk.app.screen.query_one("#scopes", Listing)
-        await desk.until(lambda: listing.keys)
         assert listing.keys == ["session"]
+        desk.app.screen.query_one("#count", Field).value = "1"
+        desk.app.screen.query_one("#until", Field).value = "soon"
+        await desk.think()
+        await desk.press("ctrl+s")
+        await desk.sees("'soon' is not a duration")
         assert await house.state(call) == "held"
+        desk.app.screen.query_one("#until", Field).value = "1h"
+        await desk.press("ctrl+s")
+        await desk.sees("nothing waits for you")
+    assert (await house.ended(call))["state"] == "finished"
+    (grant,) = await house.operator.grants()
+    assert (grant["scope"], grant["count"]) == ("session", 1)
+    assert await house.state(await house.hold("echo push")) != "held"
+    assert await house.state(await house.hold("echo push")) == "held"
+    assert await house.state(await house.hold("echo push again")) == "held"
+
+
+async def test_a_scope_that_the_profile_does_not_allow_is_not_offered(house: House) -> None:
+    house.profile(text=HELD + "[approvals]\nremember = []\n")
+    await house.operator.reload()
+    call = await house.hold("echo push")
+    async with dashboard(house) as desk:
+        await approvals(desk, "echo push")
+        await desk.press("A")
+        await desk.sees("the profile lets nothing be remembered")
+        await desk.think()
+        await desk.press("ctrl+s")
+        assert isinstance(desk.app.screen, Scope)
+    assert await house.state(call) == "held"
 
 
 async def test_a_long_call_is_approved_only_after_its_end_was_on_screen(house: House) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIZES = ((120, 30), (80, 24), (60, 24))
 PAGES = ("sessions", "approvals", "logs", "events", "profiles")
-FULL = ("research", "git push origin main", "Successfully", "daemon started", "revision")
+FULL = ("research", "git push origin main", "call finished", "daemon started", "revision")
 NOTHING = (
     "no sessions yet",
     "nothing waits for you",
@@ -65,7 +65,7 @@ async def tour(desk: Desk, marks: tuple[str, ...]) -> list[Cells]:
     seen = []
     for number, mark in enumerate(marks):
         await desk.press(str(number + 1))
-        if mark == "Successfully" and mark not in desk.screen():
+        if mark == "call finished" and mark not in desk.screen():
             await desk.press("down", "enter")
         await desk.sees(mark)
         seen.append(cells(desk))

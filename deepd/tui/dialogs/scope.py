@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
-from textual.widgets import Input
 
+from deepd.model.duration import parse_duration
 from deepd.tui.dialogs.dialog import Dialog
 from deepd.tui.widgets.bar import Key
 from deepd.tui.widgets.document import Document, Line
@@ -31,17 +31,27 @@ class Scope(Dialog[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "approve", "Approve and remember", priority=True),
+        Binding("pagedown", "read(1)", show=False),
+        Binding("pageup", "read(-1)", show=False),
     ]
     KEYS: ClassVar[tuple[Key, ...]] = (
         ("ctrl+s", "Approve and remember"),
-        ("tab", "Times"),
+        ("tab", "Next field"),
+        ("pgdn", "Read on"),
         ("esc", "Close"),
     )
 
     def __init__(
-        self, title: str, lines: Sequence[Line], scopes: Sequence[str], remember: Remember
+        self,
+        title: str,
+        lines: Sequence[Line],
+        scopes: Sequence[str],
+        remember: Remember,
+        *,
+        clock: Callable[[], float],
     ) -> None:
         super().__init__(title)
+        self._clock = clock
         self._lines = lines
         self._scopes = scopes
         self._remember = remember
@@ -51,7 +61,8 @@ class Scope(Dialog[bool]):
         """Return the call, the scopes and the count."""
         yield Document(id="dialog-text")
         yield Listing(_COLUMNS, titled=False, id="scopes")
-        yield Field(placeholder="how many times at most; empty: no limit", type="integer")
+        yield Field(placeholder="how many times more; empty: no limit", type="integer", id="count")
+        yield Field(placeholder="for how long: 30m, 8h; empty: no end", id="until")
 
     def on_mount(self) -> None:
         """Fill it."""
@@ -67,15 +78,22 @@ class Scope(Dialog[bool]):
         if not self._scopes:
             self.refuse("the profile lets nothing be remembered: see approvals.remember in it")
 
+    def action_read(self, pages: int) -> None:
+        """Scroll the call."""
+        self.query_one(Document).action_scroll_pages(pages)
+
     async def action_approve(self) -> None:
         """Approve and remember."""
-        scope, count = self.query_one(Listing).key, self.query_one(Input).value
-        if not scope or not self.guard.is_open() or self._is_busy:
+        if not self.query_one(Listing).key or not self.guard.is_open() or self._is_busy:
             return
         if not self.query_one(Document).end_seen:
-            self.refuse("read the call to its end first")
+            self.refuse("read the call to its end first: pgdn")
             return
-        remember: Json = {"scope": scope} | ({"count": int(count)} if count else {})
+        try:
+            remember = self._wanted()
+        except ValueError as error:
+            self.refuse(str(error))
+            return
         self._is_busy = True
         try:
             refused = await self._remember(remember)
@@ -85,3 +103,12 @@ class Scope(Dialog[bool]):
             self.refuse(refused)
         elif self.is_current:
             self.dismiss(True)
+
+    def _wanted(self) -> Json:
+        """Return how far it is to be remembered."""
+        wanted: Json = {"scope": self.query_one(Listing).key}
+        if count := self.query_one("#count", Field).value:
+            wanted["count"] = int(count)
+        if until := self.query_one("#until", Field).value:
+            wanted["until"] = self._clock() + parse_duration(until)
+        return wanted
