@@ -38,8 +38,9 @@ def free(user: User) -> User:
 
 def begin(user: User, profile: str) -> User:
     user.profile("work", profile)
-    user.run("start", "-c", "work.toml")
-    user.wait_for_state("ready")
+    # On a busy machine the command may stop waiting before the engine has made the sandbox.
+    user.run("start", "-c", "work.toml", code=None)
+    user.wait_for_state("ready", within=90)
     return user
 
 
@@ -114,11 +115,12 @@ def test_after_kill_9_and_a_new_start_the_same_call_waits_and_runs_once(desk: Us
         screen.sees("1 pending")
         desk.kill_daemon()
         screen.sees("DISCONNECTED")
-        desk.run("start", "-c", "work.toml")
+        desk.run("start", "-c", "work.toml", code=None)
         screen.loses("DISCONNECTED")
         screen.press("2")
         seen = screen.sees("echo once >> ran")
-        assert seen.count("execute ") == 2, "one row of the list, and the title of the call"
+        assert seen.count("▸") == 1, seen
+        assert "00:" in seen or "14:" in seen, seen
         time.sleep(_THINK)
         screen.press("a")
         screen.sees("nothing waits for you")
