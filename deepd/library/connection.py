@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from types import TracebackType
@@ -28,6 +29,7 @@ class ClientPlace:
     def __init__(self, client: AsyncClient, session: str) -> None:
         self._client = client
         self._session = session
+        self._work_dir = ""
 
     async def execute(self, command: str, timeout: float | None) -> ExecuteResponse:
         reply = await self._client.exec(
@@ -50,11 +52,12 @@ class ClientPlace:
         return await self._client.read(self._session, path)
 
     async def write(self, path: str, data: bytes) -> str:
-        return str((await self._client.write(self._session, path, data))["path"])
+        await self._client.write(self._session, path, data)
+        return await self._absolute(path)
 
     async def edit(self, path: str, old: str, new: str, *, replace_all: bool) -> tuple[str, int]:
         done = await self._client.edit(self._session, path, old, new, replace_all=replace_all)
-        return str(done["path"]), int(done["occurrences"])
+        return await self._absolute(path), int(done["occurrences"])
 
     async def exists(self, path: str) -> bool:
         try:
@@ -79,6 +82,12 @@ class ClientPlace:
         )
         return [Match(match["path"], match["line_number"], match["line"]) for match in found]
 
+    async def _absolute(self, path: str) -> str:
+        """Return a path from the root on, as far as it can be told without following links."""
+        if not path.startswith("/"):
+            self._work_dir = self._work_dir or await self._client.realpath(self._session, ".")
+        return posixpath.normpath(posixpath.join(self._work_dir, path))
+
 
 class AsyncDaemonSandbox(AsyncBackend):
     """A session of a daemon, for programs on asyncio; see `DaemonSandbox`."""
@@ -86,6 +95,7 @@ class AsyncDaemonSandbox(AsyncBackend):
     def __init__(self, client: AsyncClient, session: str) -> None:
         self._client = client
         self._session = session
+        self._where = ClientPlace(client, session)
         self._stopped = False
 
     @property
@@ -127,7 +137,7 @@ class AsyncDaemonSandbox(AsyncBackend):
     @asynccontextmanager
     async def _use(self) -> AsyncIterator[Place]:
         self._check()
-        yield ClientPlace(self._client, self._session)
+        yield self._where
 
     def _check(self) -> None:
         if self._stopped:

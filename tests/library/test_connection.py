@@ -62,8 +62,9 @@ def test_the_same_operations_go_over_the_daemon(connection: Connection) -> None:
     assert done.duration > 0.05
     assert sandbox.write("/workspace/src/a.py", "x = 1\n").path == "/workspace/src/a.py"
     assert sandbox.read("/workspace/src/a.py") == "x = 1\n"
+    assert sandbox.write("./src/b.txt", "b").path == "/workspace/src/b.txt"
     assert sandbox.read_bytes("/workspace/src/a.py") == b"x = 1\n"
-    assert [info.name for info in sandbox.ls_info("/workspace/src")] == ["a.py"]
+    assert [info.name for info in sandbox.ls_info("/workspace/src")] == ["a.py", "b.txt"]
     assert [(i.name, i.size) for i in sandbox.glob_info("**/*.py", "/workspace")] == [("a.py", 6)]
     found = sandbox.grep_raw("x =", "/workspace")
     assert isinstance(found, list)
