@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk
 def small_disk(place: Place) -> Iterator[Path]:
     """Put the state folder on a disk of its own."""
     place.state.mkdir(mode=0o700)
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", place.state]
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=0700", "tmpfs", str(place.state)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs here: {done.stderr.decode()}")
