@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from string import ascii_letters, digits
@@ -16,7 +17,23 @@ if TYPE_CHECKING:
 
 Cell = tuple[str, str]
 """A character, and its look."""
+_LOOKS = 3
+_BETWEEN = 0.03
 _LETTERS = ascii_letters + digits
+
+
+async def at_rest(desk: Desk) -> list[list[Cell]]:
+    """Return each row of the screen once it has stayed the same for some looks.
+
+    A scroll bar comes one layout after the text that needs it.
+    """
+    seen = [cells(desk)]
+    async with asyncio.timeout(30):
+        while len(seen) < _LOOKS or any(view != seen[-1] for view in seen[-_LOOKS:]):
+            await asyncio.sleep(_BETWEEN)
+            await desk.settle()
+            seen.append(cells(desk))
+    return seen[-1]
 
 
 def cells(desk: Desk) -> list[list[Cell]]:
@@ -35,7 +52,8 @@ def render(dark: Sequence[Sequence[Cell]], light: Sequence[Sequence[Cell]]) -> s
     texts, runs = [], []
     for one, other in zip(dark, light, strict=True):
         text = "".join(char for char, _ in one)
-        assert text == "".join(char for char, _ in other), "a theme changed the words"
+        in_light = "".join(char for char, _ in other)
+        assert text == in_light, f"a theme changed the words:\n{text}\n{in_light}"
         looks = [(left, right) for (_, left), (_, right) in zip(one, other, strict=True)]
         texts.append(text.rstrip())
         runs.append(" ".join(_runs(looks, letters)))

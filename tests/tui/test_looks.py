@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from tests.tui.looks import Cell, cells, render
+from tests.tui.looks import Cell, at_rest, render
 from tests.tui.scene import CONTENT, DISCONNECTED, EMPTY, NO_DAEMON, WITH_STALE
 from tests.tui.scripted import Script, scene
 from tests.tui.world import Desk
@@ -68,7 +68,7 @@ async def tour(desk: Desk, marks: tuple[str, ...]) -> list[Cells]:
         if mark == "call finished" and mark not in desk.screen():
             await desk.press("down", "enter")
         await desk.sees(mark)
-        seen.append(cells(desk))
+        seen.append(await at_rest(desk))
     return seen
 
 
@@ -131,9 +131,9 @@ async def test_every_dialog_looks_as_it_did(keys: str, mark: str, looks: Snapsho
             await desk.pilot.resize_terminal(*size)
             await desk.settle()
             await desk.sees(mark)
-            dark = cells(desk)
+            dark = await at_rest(desk)
             desk.app.action_theme()
             await desk.settle()
-            views.append(f"{size[0]} x {size[1]}\n{render(dark, cells(desk))}")
+            views.append(f"{size[0]} x {size[1]}\n{render(dark, await at_rest(desk))}")
             desk.app.action_theme()
     assert "\n".join(views) == looks
