@@ -41,6 +41,7 @@ def engine(started_engine: SecondEngine) -> Iterator[SecondEngine]:
     yield started_engine
     if not started_engine.is_up():
         started_engine.start(live_restore=True)
+    started_engine.thaw_containerd()
     started_engine.thaw()
 
 

@@ -106,6 +106,24 @@ class SecondEngine:
         """Let a stopped dockerd go on with all that it was asked meanwhile."""
         self._signal(signal.SIGCONT)
 
+    def kill_containerd(self) -> None:
+        """Kill its containerd; dockerd starts another one, and containers go on."""
+        os.kill(self._containerd(), signal.SIGKILL)
+
+    def freeze_containerd(self) -> None:
+        """Stop its containerd: dockerd still lists, and can start and kill nothing."""
+        os.kill(self._containerd(), signal.SIGSTOP)
+
+    def thaw_containerd(self) -> None:
+        """Let a stopped containerd go on."""
+        with suppress(FileNotFoundError, ValueError, ProcessLookupError):
+            os.kill(self._containerd(), signal.SIGCONT)
+
+    def _containerd(self) -> int:
+        pid = int((self.folder / "exec/containerd/containerd.pid").read_text())
+        assert self._is_ours(pid), f"{pid} is not the second engine's containerd"
+        return pid
+
     def end(self) -> None:
         """End dockerd in order; with live-restore its containers go on."""
         if self.is_up():

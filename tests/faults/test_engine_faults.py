@@ -113,6 +113,40 @@ def test_a_silent_engine_is_left_in_time_and_makes_nothing_twice(
     assert sorted(containers(user)) == sorted([before, user.session("second")["container"]])
 
 
+def test_calls_outlive_a_containerd_that_is_killed(far_user: User, engine: SecondEngine) -> None:
+    user, before = far_user, up(far_user)
+    running, held = run_slowly(user), hold(user)
+    engine.kill_containerd()
+    done = user.run("wait", running, code=5)
+    assert done.stdout == b"".join(b"%d\n" % i for i in range(1, 9))
+    user.run("approve", held)
+    eventually_sync(lambda: state(user, held) == "finished", within=30)
+    assert user.file("held") == b"once\n"
+    assert containers(user) == [before]
+    user.curl("/v1/sessions", {"name": "second", "profile": "hello"})
+    user.wait_for_state("ready", "second", within=60)
+
+
+def test_a_silent_containerd_holds_up_starts_and_nothing_that_runs(
+    far_user: User, engine: SecondEngine
+) -> None:
+    user = far_user
+    user.env["DEEPD_ENGINE_TIMEOUT"] = "2"
+    before = up(user)
+    running = run_slowly(user)
+    engine.freeze_containerd()
+    try:
+        user.curl("/v1/sessions", {"name": "second", "profile": "hello"})
+        assert user.text("exec", "main", "--", "echo", "fine") == "fine\n"
+        assert user.run("wait", running, code=5).stdout.endswith(b"8\n")
+        waiting = user.text("exec", "second", "-d", "--", "echo", "healed").strip()
+        assert user.curl("/v1/health")["status"] in {"ok", "degraded"}
+    finally:
+        engine.thaw_containerd()
+    assert user.run("wait", waiting).stdout == b"healed\n"
+    assert sorted(containers(user)) == sorted([before, user.session("second")["container"]])
+
+
 def test_containers_that_ended_while_the_engine_was_away_end_their_calls_as_lost(
     far_user: User, engine: SecondEngine
 ) -> None:
