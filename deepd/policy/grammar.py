@@ -6,7 +6,6 @@ everywhere; and it doubts every form that is not on its list of plain ones.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -27,9 +26,6 @@ _PLAIN = names(
     "${ }"
 ) | {"\n"}
 """What a command may consist of that does only what its simple commands do."""
-_LEAVES = names('word string_content raw_string && || | ; ! < > >> >& " $ ${ }') | {"\n"}
-"""What has nothing in it, and needs no second look in a tree without errors."""
-_SIMPLEST = _PLAIN - {"string", "expansion"}
 _COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_command"})
 _NO_WORDS = names(
     "variable_assignment variable_assignments file_redirect herestring_redirect heredoc_redirect "
@@ -39,7 +35,6 @@ _OPEN_WORDS = names(
     "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
     "brace_expression extglob_pattern ERROR"
 )
-_EXPANDED = re.compile(rb"[*?\[{}~]")
 _OPENS_TO_READ = frozenset({"<", "<>"})
 _REASONS = {
     "ERROR": "it is not complete, or not a command",
@@ -81,7 +76,7 @@ def parse(source: bytes) -> Found:
     inputs: list[tuple[str, str]] = []
     reads: list[Word] = []
     redirections = 0
-    for node in _walk(root, frozenset() if root.has_error else _LEAVES):
+    for node in _walk(root):
         kind = node.type
         if kind in _COMMANDS:
             commands.append(_command(node, source))
@@ -109,20 +104,18 @@ def _parser() -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
-def _walk(root: Node, left_out: frozenset[str]) -> Iterator[Node]:
-    """Yield every node but of some kinds, those of a text's beginning first."""
+def _walk(root: Node) -> Iterator[Node]:
+    """Yield every node, those of a text's beginning first."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
         yield node
         if node.child_count:
-            waiting += [child for child in reversed(node.children) if child.type not in left_out]
+            waiting.extend(reversed(node.children))
 
 
 def _doubt(node: Node, source: bytes) -> Doubt | None:
     kind = node.type
-    if kind in _SIMPLEST and not node.is_missing:
-        return None
     plain = kind in _PLAIN and not node.is_missing
     if plain and kind in {"string", "expansion"}:
         # `$"…"` is translated; `${x…}` with anything but a name can do more than give a value.
@@ -142,9 +135,7 @@ def _command(node: Node, source: bytes) -> Command:
 
 
 def _word(node: Node, source: bytes) -> Word:
-    text = source[node.start_byte : node.end_byte]
-    if node.type == "word":
-        return _unquoted(text)
+    text = source[slice(*node.byte_range)]
     match node.type:
         case "command_name" if node.child_count:
             return _word(node.children[0], source)
@@ -186,7 +177,7 @@ def _quoted(node: Node, source: bytes) -> Word:
 def _unquoted(text: bytes) -> Word:
     """Return a word without quotes: its backslashes taken away, its patterns noticed."""
     if b"\\" not in text:
-        is_open = _EXPANDED.search(text) is not None
+        is_open = any(sign in text for sign in (b"*", b"?", b"[", b"{", b"}", b"~"))
         return Word(to_text(text), is_open and text != b"{}")
     kept = bytearray()
     is_open, at = False, 0
