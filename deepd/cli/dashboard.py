@@ -27,16 +27,14 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument("--light", action="store_true", help="begin with the light theme")
     parser.add_argument("--web", action="store_true", help="serve it to a browser on this machine")
     parser.add_argument(
-        "--port", type=int, default=PORT, help=f"the port on loopback for --web ({PORT})"
+        "--port", type=int, default=PORT, help=f"the port on loopback for --web, 0 for any ({PORT})"
     )
 
 
 def run(args: Namespace) -> int:
     """Show it until the person leaves."""
     if args.web:
-        from deepd.tui.web import serve  # noqa: PLC0415 - only --web needs a web server
-
-        return serve(_words(args), args.port)
+        return _serve(args)
     # The web server runs us without a terminal of our own, and says so.
     if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:
         refuse("dashboard", "there is no terminal here; use `deepd status` and `deepd approvals`")
@@ -44,6 +42,16 @@ def run(args: Namespace) -> int:
 
     run_dashboard(args.socket, name=own_name(), read_only=args.read_only, light=args.light)
     return 0
+
+
+def _serve(args: Namespace) -> int:
+    from deepd.tui.web import listen, serve  # noqa: PLC0415 - only --web needs a web server
+
+    try:
+        listener = listen(args.port)
+    except (OSError, OverflowError) as error:
+        refuse("dashboard", f"port {args.port} cannot be had: {error}; choose one with --port")
+    return serve(_words(args), listener)
 
 
 def _words(args: Namespace) -> list[str]:

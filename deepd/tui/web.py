@@ -10,6 +10,7 @@ import hmac
 import os
 import secrets
 import shlex
+import socket
 from collections.abc import Sequence
 
 from aiohttp import web
@@ -19,13 +20,16 @@ from textual_serve.server import Server
 HOST = "127.0.0.1"
 COOKIE = "deepd-key"
 KEY = "key"
+_PATIENCE = 1.0
 
 
 class LocalServer(Server):
     """Serves the command to browsers that know the key."""
 
-    def __init__(self, command: str, port: int, key: str) -> None:
+    def __init__(self, command: str, listener: socket.socket, key: str) -> None:
+        port = listener.getsockname()[1]
         super().__init__(command, host=HOST, port=port, title="deepd")
+        self._listener = listener
         self._key = key
         self._cookie = f"{COOKIE}-{port}"
 
@@ -43,8 +47,15 @@ class LocalServer(Server):
         """Say where it is."""
         print(f"open {self.address}\nCtrl-C ends it; the daemon goes on", flush=True)
 
-    def initialize_logging(self) -> None:
-        """Leave the terminal to the address."""
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM; whoever is connected then does not keep it."""
+        web.run_app(
+            self._make_app(),
+            sock=self._listener,
+            print=None,
+            access_log=None,
+            shutdown_timeout=_PATIENCE,
+        )
 
     def _guarded(self) -> Middleware:
         @web.middleware
@@ -63,7 +74,7 @@ class LocalServer(Server):
 
     def _refuse_strangers(self, request: web.Request) -> None:
         """Refuse pages of other sites, under whatever name they reach this address."""
-        if request.host != f"{HOST}:{self.port}":
+        if f"http://{request.host}" != self.public_url:
             raise web.HTTPForbidden(text="this is not the name that deepd serves under")
         origin = request.headers.get("Origin")
         if origin is not None and origin != self.public_url:
@@ -73,8 +84,13 @@ class LocalServer(Server):
         return hmac.compare_digest(given.encode(errors="replace"), self._key.encode())
 
 
-def serve(words: Sequence[str], port: int) -> int:
+def listen(port: int) -> socket.socket:
+    """Take a port on loopback, any that is free for 0; `OSError` when it cannot be had."""
+    return socket.create_server((HOST, port))
+
+
+def serve(words: Sequence[str], listener: socket.socket) -> int:
     """Serve until Ctrl-C; return an exit code."""
     os.environ["TERM"] = os.environ.get("TERM") or "xterm-256color"
-    LocalServer(shlex.join(words), port, secrets.token_urlsafe(32)).serve()
+    LocalServer(shlex.join(words), listener, secrets.token_urlsafe(32)).run()
     return 0
