@@ -99,8 +99,14 @@ class User:
 
     def wait_for_state(self, state: str, name: str = "main", within: float = 30) -> dict[str, Any]:
         """Wait until the session is in that state."""
-        eventually_sync(lambda: self.session(name)["state"] == state, within=within)
-        return self.session(name)
+        seen: dict[str, Any] = {}
+
+        def is_there() -> bool:
+            seen.update(self.session(name))
+            return bool(seen["state"] == state)
+
+        eventually_sync(is_there, within=within)
+        return seen
 
     def daemon_pid(self) -> int:
         """Return the process id of the daemon."""

@@ -264,6 +264,7 @@ async def test_stats_show_the_limits_and_a_change_of_them(place: Place) -> None:
     require_cgroups(place)
     engine = place.engine()
     container = await place.run(engine)
+    await place.guest(engine, container)  # before it runs there is nothing to measure
     before = await engine.stats(container)
     assert before.memory_limit == 256 << 20
     assert 0 < before.memory < before.memory_limit
