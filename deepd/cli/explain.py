@@ -95,7 +95,7 @@ def _marked(found: dict[str, Any], text: str) -> list[str]:
     data = text.encode("utf-8", "surrogatepass")
     start, end = found["part"]
     before, part, after = (
-        visible(piece.decode("utf-8", "surrogatepass"), one_line=True)
+        visible(piece.decode("utf-8", "replace"), one_line=True)
         for piece in (data[:start], data[start:end], data[end:])
     )
     return [before + part + after, " " * len(before) + "^" * max(1, len(part))]

@@ -6,6 +6,7 @@ everywhere; and it doubts every form that is not on its list of plain ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,13 @@ from deepd.policy.shell import Command, Doubt, Span, Word, names, to_text
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
+_STAND_IN = bytes(range(128)) + b"%" * 128
+"""Every byte beyond ASCII is parsed as `%`, which is part of a word as those are in a shell, too.
+
+The grammar's scanner looks code points up in the C library's table of characters: one that is large
+enough is read from outside of it, and the process is killed. Places stay the same, and all texts
+are cut from the real source.
+"""
 MAX_NODES = 4096
 """Of a tree; a command with more is not read."""
 
@@ -26,6 +34,9 @@ _PLAIN = names(
     "${ }"
 ) | {"\n"}
 """What a command may consist of that does only what its simple commands do."""
+_LEAVES = names('word string_content raw_string && || | ; ! < > >> >& " $ ${ }') | {"\n"}
+"""What has nothing in it, and needs no second look in a tree without errors."""
+_SIMPLEST = _PLAIN - {"string", "expansion"}
 _COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_command"})
 _NO_WORDS = names(
     "variable_assignment variable_assignments file_redirect herestring_redirect heredoc_redirect "
@@ -35,6 +46,7 @@ _OPEN_WORDS = names(
     "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
     "brace_expression extglob_pattern ERROR"
 )
+_EXPANDED = re.compile(rb"[*?\[{}~]")
 _OPENS_TO_READ = frozenset({"<", "<>"})
 _REASONS = {
     "ERROR": "it is not complete, or not a command",
@@ -68,7 +80,7 @@ class Found:
 
 def parse(source: bytes) -> Found:
     """Return what is in a command that is not too much (`shell.is_too_much`)."""
-    root = _parser().parse(source).root_node
+    root = _parser().parse(source.translate(_STAND_IN)).root_node
     if root.descendant_count > MAX_NODES:
         return Found((), 0, (), (), (Doubt("it is too long to be read", Span(0, len(source))),))
     commands: list[Command] = []
@@ -76,7 +88,7 @@ def parse(source: bytes) -> Found:
     inputs: list[tuple[str, str]] = []
     reads: list[Word] = []
     redirections = 0
-    for node in _walk(root):
+    for node in _walk(root, frozenset() if root.has_error else _LEAVES):
         kind = node.type
         if kind in _COMMANDS:
             commands.append(_command(node, source))
@@ -104,18 +116,20 @@ def _parser() -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
-def _walk(root: Node) -> Iterator[Node]:
-    """Yield every node, those of a text's beginning first."""
+def _walk(root: Node, left_out: frozenset[str]) -> Iterator[Node]:
+    """Yield every node but of some kinds, those of a text's beginning first."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
         yield node
         if node.child_count:
-            waiting.extend(reversed(node.children))
+            waiting += [child for child in reversed(node.children) if child.type not in left_out]
 
 
 def _doubt(node: Node, source: bytes) -> Doubt | None:
     kind = node.type
+    if kind in _SIMPLEST and not node.is_missing:
+        return None
     plain = kind in _PLAIN and not node.is_missing
     if plain and kind in {"string", "expansion"}:
         # `$"…"` is translated; `${x…}` with anything but a name can do more than give a value.
@@ -135,7 +149,9 @@ def _command(node: Node, source: bytes) -> Command:
 
 
 def _word(node: Node, source: bytes) -> Word:
-    text = source[slice(*node.byte_range)]
+    text = source[node.start_byte : node.end_byte]
+    if node.type == "word":
+        return _unquoted(text)
     match node.type:
         case "command_name" if node.child_count:
             return _word(node.children[0], source)
@@ -177,7 +193,7 @@ def _quoted(node: Node, source: bytes) -> Word:
 def _unquoted(text: bytes) -> Word:
     """Return a word without quotes: its backslashes taken away, its patterns noticed."""
     if b"\\" not in text:
-        is_open = any(sign in text for sign in (b"*", b"?", b"[", b"{", b"}", b"~"))
+        is_open = _EXPANDED.search(text) is not None
         return Word(to_text(text), is_open and text != b"{}")
     kept = bytearray()
     is_open, at = False, 0

@@ -16,7 +16,7 @@ from typing import Any
 from deepd.policy.commands import read
 from deepd.policy.place import lexical
 from deepd.policy.reading import Reading
-from deepd.policy.shell import SHELLS, Command, Word, is_too_much, names, to_bytes
+from deepd.policy.shell import SHELLS, Command, Word, names
 
 MAX_NAMED = 128
 """Names that are looked for; what has more is said not to be bound."""
@@ -73,8 +73,8 @@ def named(args: Mapping[str, Any], work_dir: str, search: str = "") -> Named:
     """Return what an `execute` may run; `search` is the profile's own `PATH`."""
     reading = read(args)
     variables = [str(value) for value in (args.get("env") or {}).values()]
-    if is_too_much(to_bytes(reading.texts[0])) and not reading.commands:
-        return Named((), ("it is too long to be read",))
+    if reading.doubt and not reading.is_read:
+        return Named((), (reading.doubt.reason,))
     if not variables and all(map(_is_plain, reading.commands)):
         return Named()
     folders = _folders(reading, lexical(str(args.get("cwd") or "."), work_dir))

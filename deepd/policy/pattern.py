@@ -64,7 +64,7 @@ class Expression:
 
     def find(self, text: str) -> tuple[int, int] | None:
         """Return the first bytes of a text that it means, from and up to."""
-        text = _encodable(text)
+        text = encodable(text)
         found = self.compiled.search(text)
         if found is None:
             return None
@@ -73,7 +73,7 @@ class Expression:
 
     def is_all(self, text: str) -> bool:
         """Return whether it is the whole of a text."""
-        return self.compiled.fullmatch(_encodable(text)) is not None
+        return self.compiled.fullmatch(encodable(text)) is not None
 
 
 Pattern = WordPattern | Expression
@@ -102,6 +102,8 @@ def compile_expression(text: str) -> Any:
     options.log_errors = False
     options.dot_nl = True
     options.never_capture = True
+    if encodable(text) != text:
+        raise PatternError("has half of a character")
     try:
         return re2.compile(text, options)
     except re2.error as error:
@@ -127,7 +129,9 @@ def pattern_of(words: Sequence[Word]) -> str:
     for word in words:
         if word.is_open:
             return " ".join([*parts, "*"])
-        parts.append(quoted(word.text))
+        text = quoted(word.text)
+        # A program may be called what begins an expression.
+        parts.append(f"'{text}'" if text.startswith(_EXPRESSION) else text)
     return " ".join(parts)
 
 
@@ -174,6 +178,6 @@ def _sign_error(word: str, sign: str) -> PatternError:
     )
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Return a text that RE2 takes: a lone surrogate has no bytes."""
     return text.encode("utf-8", "replace").decode("utf-8")

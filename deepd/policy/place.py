@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from deepd.policy.pattern import PatternError, compile_expression
+from deepd.policy.pattern import PatternError, compile_expression, encodable
 
 MAX_GLOB = 1024
 _SET = re.compile(r"\[(!?+)(\][^\]/\\]*|[^\]/\\]+)\]")
@@ -33,7 +33,7 @@ def covers(glob: str, path: str, work_dir: str) -> bool:
 
     One that begins with `**` means any folder at all.
     """
-    compiled = parse_glob(glob)
+    compiled, path = parse_glob(glob), encodable(path)
     if glob.startswith("/"):
         return compiled.fullmatch(path.strip("/")) is not None
     inside = relative(path, work_dir)

@@ -48,6 +48,7 @@ _OPERATOR = re.compile(rb"&&|\|\||\|(?!&)|;(?!;)|\n")
 _REDIRECTION = re.compile(rb"([0-2]?)(>>|>|<)(?![<>&|(])")
 _DUPLICATE = re.compile(rb"[0-2]?>&[0-2](?=[ \t\n;|&]|\Z)")
 _PLAIN = re.compile(rb"[A-Za-z0-9_@%+=:,./^!\]-]+")
+_PLAIN_WORD = re.compile(rb"[A-Za-z0-9_@%+=:,./^!\]-]+(?=[ \t\n;|&]|\Z)")
 _PATTERN = re.compile(rb"[*?\[{}~]+")
 _HASH = re.compile(rb"#+")
 _ESCAPED = re.compile(rb"\\([\x21-\x7e ])")
@@ -121,7 +122,7 @@ class _Reader:
         source, size = self.source, len(self.source)
         joined = False
         while self.at < size:
-            if self._skip(_BLANK) or self._skip(_COMMENT):
+            if self._skip(_BLANK) or self._plain_word() or self._skip(_COMMENT):
                 continue
             if found := _OPERATOR.match(source, self.at):
                 joined = self._operator(found[0], joined=joined)
@@ -135,6 +136,20 @@ class _Reader:
             moves = any(command.name == "cd" for command in self.commands)
             return Simple(tuple(self.commands), tuple(self.redirections), moves)
         raise UnprovenError("it ends with an operator", self.at, self.at)
+
+    def _plain_word(self) -> bool:
+        """Take a word without quotes and expansions: what most of all words are.
+
+        Not a command's first one, which can be more than a word.
+        """
+        if not self.words:
+            return False
+        found = _PLAIN_WORD.match(self.source, self.at)
+        if found is None:
+            return False
+        self.words.append(Word(found[0].decode("ascii")))
+        self.at = self.end = found.end()
+        return True
 
     def _operator(self, operator: bytes, *, joined: bool) -> bool:
         """Take an operator; return whether a command must follow."""
@@ -267,7 +282,10 @@ class _Reader:
             (reason for sign, reason in _REFUSED if rest.startswith(sign)),
             "it has a character that must be quoted",
         )
-        raise UnprovenError(reason, self.at, min(self.at + 1, len(self.source)))
+        end = min(self.at + 1, len(self.source))
+        while end < len(self.source) and self.source[end] & 0xC0 == 0x80:
+            end += 1  # the rest of the character
+        raise UnprovenError(reason, self.at, end)
 
 
 _REFUSED: tuple[tuple[bytes, str], ...] = (

@@ -7,6 +7,7 @@ words: a mistake of one alone opens nothing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -25,11 +26,12 @@ from deepd.policy.shell import (
 )
 from deepd.policy.wrapper import Inner, unwrap
 
+_HALF = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 6
 """Of commands inside of commands: `sudo env sh -c '…'` is three."""
 MAX_READ = 64
 """Of texts inside of a command that are read as commands themselves."""
-MAX_COMMANDS = 2048
+MAX_COMMANDS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Reading:
     """Why it is not proven."""
     hidden: bool = False
     """Some of what it runs cannot be seen, so that no rule can exclude it."""
+    is_read: bool = True
+    """Nobody has even looked at what is no text, or too long."""
 
 
 @lru_cache(maxsize=256)
@@ -57,9 +61,9 @@ def read_command(text: str) -> Reading:
     """Return the reading of a text that a shell would run."""
     source = to_bytes(text)
     whole = Span(0, len(source))
-    if is_too_much(source):
-        doubt = Doubt("it is too long to be read", whole)
-        return Reading((text,), (), (), doubt=doubt, hidden=True)
+    if reason := _unreadable(text, source):
+        doubt = Doubt(reason, whole)
+        return Reading((text,), (), (), doubt=doubt, hidden=True, is_read=False)
     found = grammar.parse(source)
     search = _Search()
     search.read(text, found, whole, 0)
@@ -92,6 +96,13 @@ def read_words(argv: tuple[str, ...]) -> Reading:
     return Reading((text, *search.texts), tuple(search.commands), proven)
 
 
+def _unreadable(text: str, source: bytes) -> str:
+    """Return why a command is not even looked at."""
+    if _HALF.search(text):
+        return "it has half of a character"
+    return "it is too long to be read" if is_too_much(source) else ""
+
+
 class _Search:
     """Collects every command, inside of wrappers and of texts for other shells too."""
 
@@ -122,6 +133,9 @@ class _Search:
         inner = unwrap(command.words)
         self.hidden |= inner.hidden
         for words in inner.commands:
+            if len(self.commands) >= MAX_COMMANDS:
+                self.hidden = True
+                return
             self.add(Command(words, command.span, is_inner=True), depth + 1)
         for text in inner.texts:
             self._read_inner(text, command.span, depth)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 MAX_BYTES = 8 << 10
 """Of a command that is read; the grammar takes quadratic time on some texts, and has no timeout."""
-MAX_SIGNS = 256
+MAX_SIGNS = 160
 """Of operators, quotes and expansions in it: the grammar's time grows with their square."""
+MAX_BLANKS = 512
+"""Between its words: each word is some microseconds."""
 
-_SIGNS = b"|&;()<>{}[]$`\"'\\\n#!="
+_SIGNS = b"|&;()<>{}[]*?@~$`\"'\\\n#!="
 
-_QUOTED = re.compile(r"[^A-Za-z0-9_@%+=:,./^!\]-]")
+_BLANKS = re.compile(rb"\s+")
+_LONG_NUMBER = re.compile(rb"[0-9]{512}")
+_QUOTED = re.compile(r"[^A-Za-z0-9_@%+=:,./^!-]")
 
 
 def names(text: str) -> frozenset[str]:
@@ -99,7 +103,9 @@ def is_too_much(source: bytes) -> bool:
     """Return whether reading a command could take longer than a decision may."""
     if len(source) > MAX_BYTES:
         return True
-    return len(source) - len(source.translate(None, _SIGNS)) > MAX_SIGNS
+    if len(source) - len(source.translate(None, _SIGNS)) > MAX_SIGNS:
+        return True
+    return len(_BLANKS.findall(source)) > MAX_BLANKS or _LONG_NUMBER.search(source) is not None
 
 
 def to_bytes(text: str) -> bytes:
@@ -108,5 +114,5 @@ def to_bytes(text: str) -> bytes:
 
 
 def to_text(data: bytes) -> str:
-    """Return bytes of a command as text."""
-    return data.decode("utf-8", "surrogatepass")
+    """Return bytes of a command as text; a part of a character is shown as one that is none."""
+    return data.decode("utf-8", "replace")

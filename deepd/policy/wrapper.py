@@ -15,7 +15,7 @@ from deepd.policy.shell import SHELLS, Word
 Words = tuple[Word, ...]
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_MAX_GUESSES = 64
+_MAX_GUESSES = 16
 _MORE = Word("…", is_open=True)
 
 

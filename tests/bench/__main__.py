@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 
-BENCHES = ("true", "imports", "conformance", "dashboard")
+BENCHES = ("true", "imports", "conformance", "policy", "dashboard")
 """Each is a module here with `measure(pairs) -> dict`, a peer's times and ours, interleaved."""
 
 

@@ -91,4 +91,5 @@ def test_more_names_than_are_looked_for_are_said() -> None:
 
 
 def test_a_text_that_no_file_is_called_is_left_out() -> None:
-    assert names("sh 'a\udc80' b").paths == ("b",)
+    assert named({"argv": ["sh", "a\udc80", "b"]}, "/w").paths == ("/w/b",)
+    assert names("sh 'a\udc80' b").unseen == ("it has half of a character",)
