@@ -82,8 +82,9 @@ class LogView(Painted, can_focus=True):
     def extend(self, lines: Sequence[tuple[str, Json]]) -> None:
         """Take a batch of lines; what is too much is forgotten at the top."""
         self.received += len(lines)
+        room = self._room()
         for session, line in lines[-MOST_ROWS:]:
-            self._rows += self._rows_of(session, line)
+            self._rows += self._rows_of(session, line, room)
         excess = len(self._rows) - MOST_ROWS
         if excess > 0:
             del self._rows[:excess]
@@ -181,8 +182,11 @@ class LogView(Painted, can_focus=True):
         text = one_line(line["text"])
         return text if line["stream"] else f"{line['kind'].replace('_', ' ')}  {text}"
 
-    def _rows_of(self, session: str, line: Json) -> list[Row]:
-        room = self.size.width - self._indent()
+    def _room(self) -> int:
+        """Return the columns of a line's own text; to be asked once a batch, for it takes long."""
+        return self.size.width - self._indent()
+
+    def _rows_of(self, session: str, line: Json, room: int) -> list[Row]:
         raw = line["text"]
         if not self.wraps or not line["stream"] or len(raw) * 12 <= room:
             # It is cut, or would fit even if each character had to be spelled out.
@@ -193,8 +197,9 @@ class LogView(Painted, can_focus=True):
         return [Row(session, line, part, number == 0) for number, part in enumerate(parts)]
 
     def _rewrap(self) -> None:
+        room = self._room()
         firsts = [row for row in self._rows if row.is_first]
-        self._rows = [part for row in firsts for part in self._rows_of(row.session, row.line)]
+        self._rows = [part for row in firsts for part in self._rows_of(row.session, row.line, room)]
         self.found = -1
         self._fit()
 
