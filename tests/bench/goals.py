@@ -1,0 +1,91 @@
+"""Goals: how far ahead of which peer deepd has to be, and what is known where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One ratio or bound; `least` times as fast, or `most` times the time, units over, or units."""
+
+    work: str
+    against: str = ""
+    least: float = 0.0
+    most: float = 0.0
+    over: float | None = None
+    at_most: float | None = None
+    against_work: str = ""
+    known: str = ""
+    """What bounds it and what was tried; shown where the goal is not reached."""
+
+
+GOALS = (
+    Goal("true", "docker-py", least=30),
+    Goal(
+        "true",
+        "host",
+        most=2.5,
+        known="beyond the spawn there are two switches of process for the socket, two for the"
+        " guest, a fork of the shim, two commits and the interpreter between them; see `counts`",
+    ),
+    Goal("16-in-1", "docker-py", least=60),
+    Goal("16-in-16", "docker-py", least=20),
+    Goal("claim", "docker-py", least=60, against_work="fresh"),
+    Goal("fresh", "docker-py", most=0.8, known="the engine's own start is nearly all of it"),
+    Goal("fresh", "docker-py", over=10, against_work="start"),
+    Goal("write-1k", "sandboxd", least=2),
+    Goal("read-1k", "sandboxd", least=2),
+    Goal("write-8m", "sandboxd", least=2),
+    Goal("read-8m", "sandboxd", least=2),
+    Goal("write-8m", "docker-py", least=8),
+    Goal("read-8m", "docker-py", least=8),
+    Goal("edit-1k", "sandboxd", least=2),
+    Goal("glob", "sandboxd", least=5),
+    Goal("grep", "sandboxd", least=5),
+    Goal(
+        "conformance",
+        "sandboxd",
+        most=1 / 3,
+        known="the suite itself waits: for timeouts, cancellations and starts of containers",
+    ),
+    Goal("exec", "docker-py", most=0.5, known="the interpreter's own start is most of it"),
+    Goal("status", "host", most=3),
+    Goal("memory", at_most=50),
+    Goal("memory-each", at_most=2),
+)
+
+
+def judge(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what came of each goal that both figures are there for."""
+    medians = {(row["work"], row["subject"]): row["median"] for row in rows if "median" in row}
+    judged = []
+    for goal in GOALS:
+        ours = medians.get((goal.work, "deepd"))
+        theirs = medians.get((goal.against_work or goal.work, goal.against))
+        if ours is None or (goal.against and theirs is None):
+            continue
+        reached, wanted, is_so = _compare(goal, ours, theirs or 0.0)
+        judged.append(
+            {
+                "work": goal.work,
+                "against": " ".join(filter(None, [goal.against, goal.against_work])),
+                "goal": wanted,
+                "reached": reached,
+                "ok": is_so,
+                "known": "" if is_so else goal.known,
+            }
+        )
+    return judged
+
+
+def _compare(goal: Goal, ours: float, theirs: float) -> tuple[str, str, bool]:
+    if goal.at_most is not None:
+        return f"{ours:.1f} MB", f"{goal.at_most:g} MB", ours <= goal.at_most
+    if goal.over is not None:
+        return f"{ours - theirs:+.1f} ms", f"+{goal.over:g} ms", ours - theirs <= goal.over
+    if goal.least:
+        return f"{theirs / ours:.1f}x faster", f"{goal.least:g}x", theirs / ours >= goal.least
+    return f"{ours / theirs:.2f}x the time", f"{goal.most:.2g}x", ours / theirs <= goal.most
