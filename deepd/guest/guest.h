@@ -123,7 +123,7 @@ struct request {
     uint32_t kind, flags, timeout_ms, grace_ms, mode, options;
     uint16_t rows, cols;
     uint64_t output_kill, offset, size, match_mtime, match_inode, match_size;
-    char *cwd, *path, *path2, *glob;
+    char *cwd, *path, *path2, *glob, *needle;
     char **args, **env;                                     /* each ends with NULL */
     size_t n_args, n_env;
     uint8_t *raw;                                           /* what the pointers point into */

@@ -35,6 +35,7 @@ class _Tag(IntEnum):
     OPTIONS = 25
     GLOB = 26
     MATCH = 27
+    NEEDLE = 28
 
 
 def encode_request(call_id: CallId | None, request: Execute | FileOp) -> bytes:
@@ -113,6 +114,8 @@ def _file_op(request: FileOp) -> list[bytes]:
         parts.append(fields.field(_Tag.OPTIONS, fields.u32(request.options)))
     if request.glob:
         parts.append(fields.field(_Tag.GLOB, _raw(request.glob, "the pattern")))
+    if request.needle:
+        parts.append(fields.field(_Tag.NEEDLE, _raw(request.needle, "the text")))
     if request.match is not None:
         parts.append(fields.field(_Tag.MATCH, _version(request.match)))
     return parts

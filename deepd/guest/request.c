@@ -5,7 +5,7 @@
 
 enum tag {
     T_ID = 1, T_KIND, T_ARG, T_ENV, T_CWD, T_FLAGS, T_TIMEOUT, T_GRACE, T_OUTPUT_KILL, T_ROWS, T_COLS,
-    T_PATH = 20, T_PATH2, T_OFFSET, T_SIZE, T_MODE, T_OPTIONS, T_GLOB, T_MATCH,
+    T_PATH = 20, T_PATH2, T_OFFSET, T_SIZE, T_MODE, T_OPTIONS, T_GLOB, T_MATCH, T_NEEDLE,
 };
 
 /* Make a field a C string in place: move it over the last byte of its own header. NULL: it has a NUL inside. */
@@ -95,6 +95,7 @@ static bool take(struct request *request, struct field *field)
     case T_OPTIONS: return get_u32(field, &request->options);
     case T_GLOB: return get_text(field, &request->glob);
     case T_MATCH: return get_match(request, field);
+    case T_NEEDLE: return get_text(field, &request->needle);
     default: return true; /* a newer owner's */
     }
 }
@@ -151,7 +152,7 @@ const char *request_parse(struct request *request, const uint8_t *data, size_t s
     request->rows = DEFAULT_ROWS;
     request->cols = DEFAULT_COLS;
     request->mode = NO_MODE;
-    request->cwd = request->path = request->path2 = request->glob = nothing;
+    request->cwd = request->path = request->path2 = request->glob = request->needle = nothing;
     request->raw = malloc(size + 1);
     if (!request->raw)
         return "out of memory";

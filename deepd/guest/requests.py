@@ -116,6 +116,9 @@ class FileOp:
     mode: int | None = None
     options: int = 0
     glob: str = ""
+    """Tell only what has such a name; the folders are walked all the same."""
+    needle: str = ""
+    """Send only files in which this text is."""
     match: Version | None = None
 
 

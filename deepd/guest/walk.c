@@ -54,6 +54,33 @@ static void emit_file(int fd, uint8_t *first, size_t got, uint64_t size)
     }
 }
 
+/* Whether the needle is in a file whose first bytes were read already; its offset stays where it is. */
+static bool contains(const char *needle, int fd, const uint8_t *first, size_t got)
+{
+    static uint8_t window[CHUNK];
+    size_t length = strlen(needle), kept = 0;
+    if (!length || memmem(first, got, needle, length))
+        return true;
+    if (length > CHUNK / 2)
+        return true; /* nobody looks for that; the owner finds out by itself */
+    for (off_t at = (off_t)got;;) {
+        if (!kept && got) { /* it may begin in what was read and end in what follows */
+            kept = got < length - 1 ? got : length - 1;
+            memcpy(window, first + got - kept, kept);
+        }
+        ssize_t more = pread(fd, window + kept, sizeof window - kept, at);
+        if (more <= 0)
+            return more < 0;
+        at += more;
+        size_t filled = kept + (size_t)more;
+        if (memmem(window, filled, needle, length))
+            return true;
+        kept = filled < length - 1 ? filled : length - 1;
+        memmove(window, window + filled - kept, kept);
+        got = 0;
+    }
+}
+
 static void scan_file(struct walk *walk, int folder, const char *name, const char *path)
 {
     static uint8_t chunk[CHUNK];
@@ -71,7 +98,7 @@ static void scan_file(struct walk *walk, int folder, const char *name, const cha
     }
     if (wanted && !(walk->request->options & OPTION_BINARY))
         wanted = !memchr(chunk, 0, (size_t)(got < SNIFF ? got : SNIFF));
-    if (wanted) {
+    if (wanted && contains(walk->request->needle, fd, chunk, (size_t)got)) {
         emit_record(folder, name, path, &status);
         emit_file(fd, chunk, (size_t)got, (uint64_t)status.st_size);
     }
@@ -92,11 +119,14 @@ static void visit(struct walk *walk, int folder, const struct dirent *entry, con
             scan_file(walk, folder, entry->d_name, path);
         return;
     }
+    bool is_told = glob_matches(walk, entry->d_name);
+    if (!is_told && entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+        return;
     if (fstatat(folder, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return; /* gone meanwhile */
-    if (!is_scan)
+    if (!is_scan && is_told)
         emit_record(folder, entry->d_name, path, &status);
-    else if (S_ISREG(status.st_mode) && glob_matches(walk, entry->d_name))
+    else if (is_scan && is_told && S_ISREG(status.st_mode))
         scan_file(walk, folder, entry->d_name, path);
     if (S_ISDIR(status.st_mode))
         push(walk, path);

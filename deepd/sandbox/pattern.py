@@ -62,6 +62,17 @@ def translate(rest: str, *, hidden: bool = False) -> str:
     return expression
 
 
+def name_filter(rest: str) -> str:
+    """Return an fnmatch pattern that the last name of all that matches has; empty where unknown.
+
+    It may let more through: `?` is a character here and a byte there, so it becomes `*`.
+    """
+    last = rest.rpartition("/")[2]
+    if last == "**" or not last.isascii() or set(last) & set("[\\"):
+        return ""
+    return last.replace("?", "*")
+
+
 def _name(part: str, *, first: bool) -> str:
     """Return the expression for one name; `first`: its wildcards must not match a leading dot."""
     expression = ""

@@ -1,4 +1,4 @@
-"""Search: globs and greps; the guest walks and sends, the matching happens here."""
+"""Search: globs and greps; the guest leaves out what cannot match, the rest is matched here."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from deepd.model.files import FileStat, Match
 from deepd.sandbox import files
 from deepd.sandbox.expression import Expression, compile_glob
 from deepd.sandbox.lines import LineSearch
+from deepd.sandbox.needle import needle
 from deepd.sandbox.operation import reading
 from deepd.sandbox.output import OutputReader
-from deepd.sandbox.pattern import Glob, split_glob
+from deepd.sandbox.pattern import Glob, name_filter, split_glob
 
 MAX_FILE = 16 << 20
 """Larger files are not searched."""
@@ -63,7 +64,7 @@ async def _walk(
     if parts.one_level:
         operation = FileOp(Kind.LIST, base)
     else:
-        operation = FileOp(Kind.WALK, base, options=skip)
+        operation = FileOp(Kind.WALK, base, options=skip, glob=name_filter(parts.rest))
     found: list[FileStat] = []
     turn = Turn()
     async with reading(guest, operation, "search") as output:
@@ -98,6 +99,7 @@ async def grep(
         path,
         offset=MAX_FILE,
         glob="" if by_path else glob or "",
+        needle=needle(pattern),
         options=Option.WALK_SKIP_HIDDEN if ignore_hidden else 0,
     )
     # A file is told by its own name, as is one of the same name in a folder.

@@ -27,7 +27,7 @@ MAX_PAYLOAD = 65_520
 PATIENCE = 30.0
 TAGS = {"id": 1, "kind": 2, "arg": 3, "env": 4, "cwd": 5, "flags": 6, "timeout": 7, "grace": 8}
 TAGS |= {"output_kill": 9, "rows": 10, "cols": 11, "path": 20, "path2": 21, "offset": 22}
-TAGS |= {"size": 23, "mode": 24, "options": 25, "glob": 26, "match": 27}
+TAGS |= {"size": 23, "mode": 24, "options": 25, "glob": 26, "match": 27, "needle": 28}
 SIZES = {"output_kill": "<Q", "offset": "<Q", "size": "<Q", "rows": "<H", "cols": "<H"}
 NO_ID = bytes(16)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from fnmatch import fnmatchcase
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepd.errors import ArgumentsError
 from deepd.sandbox.expression import compile_glob
-from deepd.sandbox.pattern import split_glob
+from deepd.sandbox.pattern import name_filter, split_glob
 from deepd.sandbox.search import matches
 
 
@@ -132,3 +133,30 @@ def test_any_text_is_a_pattern_that_compiles(pattern: str, path: str) -> None:
     rest = split_glob(pattern).rest
     if rest:
         match(rest, path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("**/*.py", "*.py"),
+        ("src/**/test_?.py", "test_*.py"),
+        ("**", ""),
+        ("src/**", ""),
+        ("*/[ab].py", ""),
+        ("**/\u00e9*", ""),
+        ("a/b\\*", ""),
+    ],
+)
+def test_the_guest_is_asked_only_for_names_that_can_match(pattern: str, names: str) -> None:
+    assert name_filter(pattern) == names
+
+
+@given(
+    st.text("ab.*?/[]\u00e9", min_size=1, max_size=8),
+    st.text("ab./[]\u00e9", min_size=1, max_size=8),
+)
+def test_no_name_that_matches_is_left_out(pattern: str, path: str) -> None:
+    rest = split_glob(pattern).rest
+    asked = name_filter(rest) if rest else ""
+    if asked and match(rest, path, hidden=True):
+        assert fnmatchcase(path.rpartition("/")[2], asked)

@@ -454,6 +454,25 @@ def test_a_scan_brings_the_bytes_of_text_files(guest: Driver, work_dir: Path) ->
     assert scanned(bytes(guest.file(SCAN, "src/b.py").stdout)) == {"b.py": b"x = 1\n"}
 
 
+@pytest.mark.parametrize("at", [0, 65_530, 65_536, 131_066, 299_994])
+def test_a_scan_leaves_out_files_without_the_needle(guest: Driver, work_dir: Path, at: int) -> None:
+    tree(work_dir)
+    (work_dir / "long").write_bytes(b"-" * at + b"needle" + b"-" * (300_000 - at - 6))
+    (work_dir / "other").write_bytes(b"needl-" * 50_000)
+    found = scanned(bytes(guest.file(SCAN, ".", needle="needle").stdout))
+    assert {name: len(data) for name, data in found.items()} == {"long": 300_000}
+    assert "long" in scanned(bytes(guest.file(SCAN, ".", needle="-").stdout))
+    assert scanned(bytes(guest.file(SCAN, "src/b.py", needle="y").stdout)) == {}
+
+
+def test_a_walk_tells_only_the_names_that_were_asked_for(guest: Driver, work_dir: Path) -> None:
+    tree(work_dir)
+    found = parse_records(bytes(guest.file(WALK, ".", glob="*.py").stdout))
+    assert {entry.name for entry in found} == {"a.py", "src/b.py", ".hidden/d.py", "src/.e.py"}
+    folder = parse_records(bytes(guest.file(WALK, ".", glob="deep").stdout))
+    assert [entry.name for entry in folder] == ["src/deep"]
+
+
 def test_an_anonymous_read_leaves_no_trace(guest: Driver, work_dir: Path) -> None:
     (work_dir / "file").write_bytes(bytes(1_000_000))
     stuck = guest.open(call_id=NO_ID, kind=READ, path="file", acks=False)
