@@ -1,6 +1,6 @@
 """`python -m deepd` is the command `deepd`."""
 
-from deepd.cli.main import entry
+from deepd.cli.entry import entry
 
 if __name__ == "__main__":
     entry()

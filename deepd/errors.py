@@ -31,7 +31,9 @@ DeepdError
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # typing itself would cost a command a tenth of its start
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class DeepdError(Exception):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import Namespace
 from typing import Any
 
+from deepd.cli.quick import own_name
 from deepd.client.http import Reply
 from deepd.client.sync import Client
 
@@ -49,9 +49,3 @@ def print_line(value: dict[str, Any]) -> None:
         # The client's own addition: decoded output.
         del value["data"]
     print(json.dumps(value, separators=(",", ":")), flush=True)
-
-
-def own_name() -> str:
-    """Return what the person who types is called in calls and decisions; not proven."""
-    given = os.environ.get("DEEPD_CLIENT") or f"{os.environ.get('USER', '')} cli".strip()
-    return "".join(char for char in given if char.isascii() and char.isprintable())[:64]

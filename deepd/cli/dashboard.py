@@ -7,8 +7,8 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from deepd.cli.connect import own_name
 from deepd.cli.parser import add_verb, refuse
+from deepd.cli.quick import own_name
 
 if TYPE_CHECKING:
     from deepd.cli.parser import Subparsers

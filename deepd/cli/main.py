@@ -7,62 +7,22 @@ import os
 import sys
 from argparse import SUPPRESS, Namespace
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
 
 from deepd import __version__
 from deepd.cli import failure, verbs
+from deepd.cli.entry import entry, guarded
 from deepd.cli.parser import USAGE, Parser
-from deepd.errors import DeepdError
 
-
-def entry() -> NoReturn:
-    """Be the command: collect no garbage while loading, and end without tidying memory up.
-
-    Both together take a quarter off a short command; what a command opened it has closed itself.
-    """
-    gc.disable()
-    code = _exit_code_of_main()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(code)
-
-
-def _exit_code_of_main() -> int:
-    try:
-        return main()
-    except SystemExit as stopped:
-        return stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
-    except BaseException:  # noqa: BLE001 - a bug: told as Python tells it, then the end
-        sys.excepthook(*sys.exc_info())
-        return failure.FAILED
+__all__ = ["entry", "main", "parser_of", "top_parser"]
+"""`entry` is where the scripts of older installations look for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # An odd locale may cost the look of a character, never the command.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
-    except DeepdError as error:
-        return failure.report(error)
-    except KeyboardInterrupt:
-        return failure.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter's last flush must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return failure.BROKEN_PIPE
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        failure.say(f"error: {error.strerror or error}{where}")
-        return failure.FAILED
-    return code
+    return guarded(lambda: _dispatch(list(sys.argv[1:] if argv is None else argv)))
 
 
 def parse(module: ModuleType, argv: Sequence[str]) -> Namespace:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from deepd.cli.failure import FAILED, say
-from deepd.model.visible import visible
-from deepd.wire.problems import from_problem
+
+TYPE_CHECKING = False  # typing itself would cost a command a tenth of its start
+if TYPE_CHECKING:
+    from typing import Any
 
 _TIMED_OUT = 6
 _DENIED = 7
@@ -40,10 +40,14 @@ def finish(call: dict[str, Any]) -> int:
         return code if code >= 0 else 128 - code
     problem = (call.get("result") or {}).get("error")
     if isinstance(problem, dict):
+        from deepd.wire.problems import from_problem  # noqa: PLC0415 - what goes well needs it not
+
         raise from_problem({"type": problem.get("code"), **problem})
     reason = call.get("reason") or _SENTENCES.get(state, state)
     if state == "denied" and call.get("rule"):
         rule = str(call["rule"])
         reason = rule if rule.endswith(reason) else f"{reason} ({rule})"
+    from deepd.model.visible import visible  # noqa: PLC0415 - the same
+
     say(f"error: {state.replace('_', ' ')}: {visible(reason)}")
     return _CODES.get(state, FAILED)

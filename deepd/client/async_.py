@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepd.client import operation
 from deepd.client.async_connection import AsyncPool
-from deepd.client.http import LineParser, Reply, Request
+from deepd.client.http import NDJSON, LineParser, Reply, Request
 from deepd.client.operation import Data, ExecReply, Json, Operation
+from deepd.wire.octets import unpack_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,7 +85,7 @@ class AsyncClient:
         self, method: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Json, None]:
         """Yield the values of an NDJSON stream as they come."""
-        wanted = {"Accept": operation.NDJSON, **(headers or {})}
+        wanted = {"Accept": NDJSON, **(headers or {})}
         return self._lines(operation.plain_request(method, path, json, None, wanted))
 
     async def _run(self, asked: Operation[T], pieces: AsyncIterator[bytes] | None = None) -> T:
@@ -99,7 +100,7 @@ class AsyncClient:
         async with aclosing(self._pool.stream(self._named(request), self._timeout)) as pieces:
             async for piece in pieces:
                 for line in parser.feed(piece):
-                    yield operation.parse_output_line(line)
+                    yield unpack_line(line)
 
     def _named(self, request: Request) -> Request:
         return request.with_headers(self._headers)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from deepd.client.http import Query, Reply, Request, segment, target
+from deepd.client.http import NDJSON, Reply, Request, json_request, segment, target
 from deepd.wire.octets import unpack
+
+if TYPE_CHECKING:
+    from deepd.client.http import Query
 
 T = TypeVar("T")
 Json = dict[str, Any]
 Data = bytes | str | Iterable[bytes]
-NDJSON = "application/x-ndjson"
 
 
 class Operation(Generic[T]):
@@ -78,17 +79,6 @@ def _post(
     path: str, value: Json | None = None, headers: Mapping[str, str] | None = None
 ) -> Operation[Any]:
     return Operation(json_request("POST", path, value, headers), _json_of)
-
-
-def json_request(
-    method: str, where: str, value: Any = None, headers: Mapping[str, str] | None = None
-) -> Request:
-    """Return a request with a JSON body, or with none for `None`."""
-    if value is None:
-        # A POST without a body says so: servers may wait for one otherwise.
-        return Request(method, where, headers or {}, b"" if method == "POST" else None)
-    body = json.dumps(value, separators=(",", ":")).encode()
-    return Request(method, where, {"Content-Type": "application/json", **(headers or {})}, body)
 
 
 def plain_request(
@@ -414,10 +404,3 @@ def events(after: int | None, *, follow: bool, session: str) -> Request:
 def logs(name: str, *, follow: bool, search: str, after: int | None, limit: int | None) -> Request:
     query = {"follow": follow, "search": search or None, "after": after, "limit": limit}
     return stream_request(_session(name, "/logs"), query)
-
-
-def parse_output_line(line: Json) -> Json:
-    """Put an output line's bytes beside it as `data`."""
-    if "text" in line or "base64" in line:
-        line["data"] = unpack(line)
-    return line

@@ -11,9 +11,10 @@ import pytest
 
 from deepd import errors
 from deepd.client.http import Reply, check
-from deepd.client.operation import execute, parse_output_line
+from deepd.client.operation import execute
 from deepd.model import approval, call, event, files, grant, session
 from deepd.wire import models
+from deepd.wire.octets import unpack_line
 
 FOLDER = Path(__file__).parent.parent / "golden" / "wire" / "v1"
 GOLDEN = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
@@ -75,7 +76,7 @@ def test_an_exec_reply_of_old_is_read() -> None:
 @pytest.mark.parametrize("name", [name for name in chosen("reply") if name.startswith("line-")])
 def test_a_line_of_old_is_read(name: str) -> None:
     body = GOLDEN[name]["body"]
-    line = parse_output_line(dict(body))
+    line = unpack_line(dict(body))
     assert {key: line[key] for key in body} == body
     assert line.get("data") == (b"\xff\n" if name == "line-output" else None)
 
