@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from tests.bench.subjects.peer import Peer
@@ -20,7 +21,9 @@ class Host(Peer):
     def __init__(self, _image: str) -> None:
         self._paths = {name: shutil.which(name) or name for name in ("true", "sh", "python3")}
 
-    def open(self) -> Any:
+    @cached_property
+    def box(self) -> Any:
+        """The machine itself; there is none to be made."""
         return self
 
     def drop(self, _box: Any) -> None:
