@@ -30,6 +30,8 @@ _DOWN = b"\x1b[B"
 _ALLOWED = re.compile(rb"\x1b\[[0-9;:<=>?]*[ $]?[A-Za-z]|\r|\n|\x1b[78=>]|\x1b\]22;[a-z-]+\x07")
 """What Textual itself says to a terminal: CSI sequences, and the pointer's shape by name."""
 _FORBIDDEN = (b"\x1b[2J\x1b[H\x1b[31m", b"\x1b[6n", b"\x1b]52", b"\x1b]8")
+_QUESTION = re.compile(rb"\x1b\[[<=>?][0-9;]*(?:\$p|[uqcm])")
+_UNFINISHED = re.compile(rb"(?:\x1b(?:\[[0-9;:<=>?]*[ $]?)?)?\Z")
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200b-\u200f\ufeff]")
 
 
@@ -41,6 +43,7 @@ class Pty:
         self.written = b""
         self._screen = pyte.Screen(_WIDTH, height)
         self._stream = pyte.ByteStream(self._screen)
+        self._begun = b""
         self._rows: list[str] = []
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, _WIDTH, 0, 0))
@@ -60,8 +63,16 @@ class Pty:
         with suppress(BlockingIOError, OSError):
             while data := os.read(self._master, 1 << 16):
                 self.written += data
-                # The emulator does not know questions, and shows what is left of them.
-                self._stream.feed(re.sub(rb"\x1b\[[<=>?][0-9;]*(?:\$p|[uqcm])", b"", data))
+                self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
+        """Let the emulator draw; it does not know questions, and shows what is left of them."""
+        data = self._begun + data
+        # A sequence of which the end is not there yet waits for it, or it would not be known.
+        begun = _UNFINISHED.search(data)
+        assert begun is not None
+        self._begun = begun[0]
+        self._stream.feed(_QUESTION.sub(b"", data[: begun.start()]))
 
     def press(self, keys: bytes) -> None:
         """Press keys."""
