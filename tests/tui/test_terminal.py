@@ -47,12 +47,14 @@ class Pty:
         self._rows: list[str] = []
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, _WIDTH, 0, 0))
+        # The terminal says its own size; what the tests' own runner says of theirs is not meant.
+        env = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "LINES"}}
         self.process = subprocess.Popen(
             words,
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env=os.environ | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+            env=env | {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
             start_new_session=True,
         )
         os.close(slave)
@@ -102,7 +104,7 @@ class Pty:
         wanted = composed(command)
         with suppress(AssertionError):
             await eventually(lambda: composed(command_on(self.rows())) == wanted, every=0.03)
-        assert composed(command_on(self.rows())) == wanted
+        assert composed(command_on(self.rows())) == wanted, "\n".join(self.rows())
 
     async def leave(self) -> None:
         """Press `q`; it ends well, and never sent the terminal anything but its own drawing."""

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,13 @@ class PreparedDaemon:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
+        # A client may go away at any time, also with something unread.
+        with suppress(OSError), connection, connection.makefile("rb") as stream:
             while (asked := _read(stream)) is not None:
                 self.asked.append(asked)
                 answer = self.answers.get(_route(asked), (404, NOT_FOUND))
                 status, value = answer(asked) if callable(answer) else answer
-                try:
-                    _reply(connection, status, value)
-                except OSError:
-                    return
+                _reply(connection, status, value)
 
 
 NOT_FOUND = {
