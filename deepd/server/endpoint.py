@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deepd.server.request import refuse_agents
 
@@ -35,13 +35,20 @@ class Endpoint:
 
     def route(self) -> BaseRoute:
         """Return it as the router wants it."""
-        handle = _for_operators(self.handle) if self.operator_only else self.handle
-        return Route(self.path, handle, methods=[self.method])
+        # As an application and not as a function: the guard is the one place where errors end.
+        return Route(self.path, _Handled(self), methods=[self.method])
 
 
-def _for_operators(handle: Handle) -> Handle:
-    async def checked(request: Request) -> ASGIApp:
-        refuse_agents(request)
-        return await handle(request)
+class _Handled:
+    """A line of the table as an application."""
 
-    return checked
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._handle = endpoint.handle
+        self._operator_only = endpoint.operator_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        if self._operator_only:
+            refuse_agents(request)
+        reply = await self._handle(request)
+        await reply(scope, receive, send)

@@ -6,12 +6,13 @@ import asyncio
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from deepd.errors import BadRequestError, DeepdError, ForbiddenError, LimitError
 from deepd.model.caller import Role
+from deepd.server.joined import Joined
 from deepd.server.limits import Limits
 from deepd.wire.encode import encode
 from deepd.wire.problems import CONTENT_TYPE, status_of, to_problem
@@ -27,9 +28,10 @@ _MAX_PIPELINED = 16
 class Peer:
     """The other end of a connection; in the scope's state for every request on it."""
 
-    __slots__ = ("is_gone", "pid", "role", "uid", "waiting")
+    __slots__ = ("is_gone", "joined", "pid", "role", "uid", "waiting")
 
-    def __init__(self, uid: int, pid: int, role: Role) -> None:
+    def __init__(self, uid: int, pid: int, role: Role, joined: Joined) -> None:
+        self.joined = joined
         self.uid = uid
         self.pid = pid
         self.role = role
@@ -61,6 +63,8 @@ class ApiProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        joined = Joined(transport)
+        self.transport = cast("asyncio.Transport", joined)
         uid, pid = _credentials(transport)
         if uid not in {os.geteuid(), 0}:
             self._refuse(ForbiddenError("this socket belongs to another user"))
@@ -72,7 +76,7 @@ class ApiProtocol(HttpToolsProtocol):
                 )
             )
         else:
-            self._peer = Peer(uid, pid, self.role)
+            self._peer = Peer(uid, pid, self.role, joined)
             # Websockets get it too: uvicorn hands this dict on to their protocol.
             self.app_state = {**self.app_state, "peer": self._peer}
             self._expect_head()

@@ -35,11 +35,12 @@ class Whole:
             *headers,
         ]
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": self._status, "headers": self._headers}
-        )
-        await send({"type": "http.response.body", "body": self._body})
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        with scope["state"]["peer"].joined.as_one():
+            await send(
+                {"type": "http.response.start", "status": self._status, "headers": self._headers}
+            )
+            await send({"type": "http.response.body", "body": self._body})
 
 
 class Stream:
