@@ -23,6 +23,7 @@ class GuestProcess(asyncio.SubprocessProtocol):
         self._attached: ProcessStream | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._exited = asyncio.get_running_loop().create_future()
+        self._closed = asyncio.get_running_loop().create_future()
         self._output_ended = False
         self._paused = False
         self._reads = True
@@ -67,7 +68,12 @@ class GuestProcess(asyncio.SubprocessProtocol):
                 with contextlib.suppress(ProcessLookupError):
                     self._started.kill()
                 await self.wait()
+        # Bytes still to be sent would keep the pipe open, and a loop that ends first would leak it.
+        stdin = cast("asyncio.WriteTransport", self._started.get_pipe_transport(0))
+        if not stdin.is_closing():
+            stdin.abort()
         self._started.close()
+        await asyncio.shield(self._closed)
 
     def detach(self, stream: ProcessStream) -> None:
         """Let output be dropped again when that stream was the one attached."""
@@ -124,6 +130,11 @@ class GuestProcess(asyncio.SubprocessProtocol):
         """It is gone."""
         if not self._exited.done():
             self._exited.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """It is gone, and so are its pipes."""
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def pause_writing(self) -> None:
         """Its stdin is full."""
