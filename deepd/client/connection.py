@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _socket import AF_UNIX, MSG_PEEK, SOCK_STREAM, socket
+from _socket import AF_UNIX, MSG_DONTWAIT, MSG_PEEK, SOCK_STREAM, socket
 
 from deepd.client.failure import cannot_connect, lost, too_slow
 from deepd.client.http import Reply, ReplyParser, Request, check, render_head, render_pieces
@@ -28,7 +28,8 @@ class Connection:
     def __init__(self, path: str, timeout: float | None) -> None:
         self.used = False
         self._socket = socket(AF_UNIX, SOCK_STREAM)
-        self._socket.settimeout(timeout)
+        self._timeout: float | None = None
+        self._set_timeout(timeout)
         try:
             self._socket.connect(path)
         except OSError as error:
@@ -43,8 +44,8 @@ class Connection:
         """Whether the other end closed it, or said something that nobody asked for."""
         try:
             # With a timeout set, Python waits for a byte before MSG_DONTWAIT has its say.
-            self._socket.settimeout(0)
-            self._socket.recv(1, MSG_PEEK)
+            self._set_timeout(None)
+            self._socket.recv(1, MSG_PEEK | MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -53,7 +54,7 @@ class Connection:
 
     def send(self, request: Request, timeout: float | None) -> None:
         """Send the request; a server that answered and closed early is read, not blamed."""
-        self._socket.settimeout(timeout)
+        self._set_timeout(timeout)
         head = render_head(request)
         try:
             if isinstance(request.body, bytes):
@@ -67,6 +68,11 @@ class Connection:
         except (BrokenPipeError, ConnectionResetError):
             # The daemon refuses what is too large before all of it came: its reason is there.
             return
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        if timeout != self._timeout:
+            self._socket.settimeout(timeout)
+            self._timeout = timeout
 
     def receive(self, parser: ReplyParser, timeout: float | None) -> bytes:
         """Wait for more of the reply and return what is new of its body."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NDJSON = "application/x-ndjson"
 _MAX_HEAD = 64 << 10
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _ESCAPES = [chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256)]
 
 
@@ -59,7 +60,7 @@ def json_request(
     if value is None:
         # A POST without a body says so: servers may wait for one otherwise.
         return Request(method, where, headers or {}, b"" if method == "POST" else None)
-    body = json.dumps(value, separators=(",", ":")).encode()
+    body = _ENCODER.encode(value).encode()
     return Request(method, where, {"Content-Type": "application/json", **(headers or {})}, body)
 
 

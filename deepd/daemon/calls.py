@@ -27,6 +27,7 @@ from deepd.daemon.tools import Execute, Foreign, ToolRequest, parse_tool_request
 from deepd.errors import (
     ArgumentsError,
     ConflictError,
+    DeepdError,
     EngineDownError,
     GoneError,
     LimitError,
@@ -41,6 +42,7 @@ from deepd.model.ids import CallId, ProfileName, SessionName, new_call_id
 from deepd.model.profile import Profile
 from deepd.policy.decide import decide
 from deepd.policy.verdict import Verdict
+from deepd.store.text import to_sorted_text
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +99,19 @@ class CallService:
         key that was used for something else, `LimitError` when nothing more can be taken in.
         """
         asked = _asked_sha256(submit)
-        if (same := self._same(submit, asked)) is not None:
+        _check_key(submit.idempotency_key)
+        # Where nothing is made on the way, the insert itself finds a key that was used before.
+        may_make = submit.profile is not None or self._sessions.live(submit.session) is None
+        if may_make and (same := self._same(submit, asked)) is not None:
             return same
+        try:
+            return await self._submit(submit, asked, caller)
+        except DeepdError:
+            if (same := self._same(submit, asked)) is not None:
+                return same
+            raise
+
+    async def _submit(self, submit: Submit, asked: str, caller: Caller) -> Call:
         if len(self._open) >= MAX_OPEN:
             raise LimitError(f"{MAX_OPEN} calls are open", next_step="wait for some to end")
         profile = self._profile(submit)
@@ -110,14 +123,11 @@ class CallService:
         if verdict.answer == "ask":
             files = await files_of(submit.tool, submit.args, profile, live)
         if resolved is not None or verdict.answer == "ask":
-            # Time has passed: the same call may have come again, and the profile changed.
-            if (same := self._same(submit, asked)) is not None:
-                return same
+            # Time has passed, and the profile may have changed.
             profile = self._profile(submit)
             request = self._parse(submit, profile)
             verdict = decide(profile, submit.tool, submit.args, resolved)
-        call = self._new_call(submit, caller, profile, request, verdict)
-        call = replace(call, asked_sha256=asked)
+        call = self._new_call(submit, asked, caller, profile, request, verdict)
         match verdict.answer:
             case "deny":
                 self._journal.receive(call, None)
@@ -136,6 +146,11 @@ class CallService:
             return await open_call.wait()
         async with asyncio.timeout(timeout):
             return await open_call.wait()
+
+    async def answer(self, call_id: CallId) -> Call:
+        """Wait until it is known how a call ended; what it says may be stored a moment later."""
+        open_call = self._open.get(call_id)
+        return self._stored(call_id) if open_call is None else await open_call.wait_for_answer()
 
     def get(self, id_or_prefix: str) -> Call:
         """Return a call by its id, or by the beginning of it where that is unique."""
@@ -174,7 +189,10 @@ class CallService:
                 yield Chunk(chunk.offset + skip, chunk.stream, chunk.data[skip:])
 
     def body(self, call_id: CallId) -> bytes:
-        """Return all that is kept of a finished call's output: a file's bytes, what was printed."""
+        """Return all that is kept of an ended call's output: a file's bytes, what was printed."""
+        open_call = self._open.get(call_id)
+        if open_call is not None and open_call.collector is not None:
+            return b"".join(chunk.data for chunk in open_call.collector.kept_chunks())
         return b"".join(chunk.data for chunk in self._store.output(call_id))
 
     def asked_body(self, call: Call) -> bytes:
@@ -243,11 +261,7 @@ class CallService:
     def _same(self, submit: Submit, asked: str) -> Call | None:
         """Return the call that was made with the same key before."""
         key = submit.idempotency_key
-        if not key:
-            return None
-        if len(key) > _MAX_KEY or not key.isprintable():
-            raise ArgumentsError(f"an idempotency key is at most {_MAX_KEY} printable characters")
-        same = self._store.call_by_key(submit.session, key)
+        same = self._store.call_by_key(submit.session, key) if key else None
         if same is not None and same.asked_sha256 != asked:
             raise ConflictError(
                 f"the idempotency key {key!r} was used for another call, {same.id[:8]}",
@@ -281,6 +295,7 @@ class CallService:
     def _new_call(
         self,
         submit: Submit,
+        asked: str,
         caller: Caller,
         profile: Profile,
         request: ToolRequest,
@@ -302,6 +317,7 @@ class CallService:
             ended_at=now if is_denied else None,
             background=submit.background,
             idempotency_key=submit.idempotency_key,
+            asked_sha256=asked,
             timeout=profile.limits.timeout if timeout is None else timeout,
             body_size=submit.body.size if submit.body else 0,
             body_sha256=submit.body.sha256 if submit.body else "",
@@ -356,6 +372,8 @@ class CallService:
             live = None
         self._journal.receive(call, body)
         open_call = self._remember(call, is_patient=call.background)
+        if live is not None:
+            open_call.known = call
         self._drive(open_call, live)
         return call
 
@@ -446,10 +464,15 @@ class CallService:
         return call
 
 
+def _check_key(key: str) -> None:
+    if len(key) > _MAX_KEY or not key.isprintable():
+        raise ArgumentsError(f"an idempotency key is at most {_MAX_KEY} printable characters")
+
+
 def _asked_sha256(submit: Submit) -> str:
     body = submit.body.sha256 if submit.body else ""
     try:
-        text = json.dumps([submit.tool, submit.args, body, submit.background], sort_keys=True)
+        text = to_sorted_text([submit.tool, submit.args, body, submit.background])
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentsError(f"the arguments are not JSON: {error}") from None
     return hashlib.sha256(text.encode()).hexdigest()

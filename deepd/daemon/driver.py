@@ -45,7 +45,7 @@ from deepd.guest.call import GuestCall
 from deepd.guest.connection import Guest
 from deepd.guest.requests import Exit, How
 from deepd.model.body import Body
-from deepd.model.call import Call, CallState
+from deepd.model.call import TERMINAL, Call, CallState
 from deepd.model.duration import render_duration
 from deepd.model.profile import CONSOLE_TOOLS, Limits, Profile
 from deepd.sandbox.edit import attempt_id
@@ -56,7 +56,9 @@ logger = logging.getLogger(__name__)
 _RETRY = 0.25
 _SHOW_RUNNING = 0.03
 """A call that takes longer than that is noted as running."""
-_RELEASE_EVERY = 0.05
+_RELEASE_AFTER = 0.5
+_RELEASE_AT = 64
+"""Ended calls are released in one go, when none of them is waited for."""
 _ACK_EVERY = 64 << 10
 MAX_ATTEMPTS = 5
 """How often an edit writes at most; each time under an id of its own."""
@@ -80,6 +82,7 @@ class Driver:
         self._reattach = reattach
         self._ended = ended
         self._unreleased: list[Call] = []
+        self._releasing: asyncio.TimerHandle | None = None
 
     async def drive(self, open_call: OpenCall, live: Live | None) -> None:
         """Bring a call to its end, or to where a human must decide.
@@ -189,7 +192,7 @@ class Driver:
         takes_input = request.pty is not None or (call.background and request.stdin is None)
         open_call.attach(guest_call, input_is_open=takes_input)
         loop = asyncio.get_running_loop()
-        shown = loop.call_later(_SHOW_RUNNING, self._show_running, call)
+        shown = loop.call_later(_SHOW_RUNNING, self._show_running, open_call)
         feeding = None
         if request.stdin is not None:
             feeding = asyncio.create_task(_feed(guest_call, request.stdin), name=f"in:{call.id}")
@@ -281,37 +284,53 @@ class Driver:
 
     async def _end(self, open_call: OpenCall, outcome: Outcome) -> Call | None:
         """Store the end, however long the disk is full, and only then let the guest forget it."""
-        while True:
+        while (was := open_call.known or self._store.call(open_call.id)) is not None:
+            if was.state in TERMINAL:
+                return was
+            call = self._journal.ended(was, outcome, open_call.collector)
+            if may_be_answered(open_call, call):
+                open_call.answer(call)
+                # Two turns of the loop: one in which the answer is made, one in which it is sent.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
             try:
-                call = self._journal.end(open_call.id, outcome, open_call.collector)
-                break
+                stored = self._journal.end(was, call, open_call.collector)
             except LimitError as error:
                 logger.warning("the end of call %s waits: %s", open_call.id, error)
                 await asyncio.sleep(_RETRY)
-        if call is None:
-            return self._store.call(open_call.id)
-        self._release_soon(call)
-        return call
+                stored = None
+            open_call.known = None
+            if stored is not None:
+                self._release_soon(stored)
+                return stored
+        return None
 
     def _release_soon(self, call: Call) -> None:
         """Let the guest forget the call a little later: the caller need not wait for that."""
-        if not self._unreleased:
-            asyncio.get_running_loop().call_later(_RELEASE_EVERY, self._release_all)
         self._unreleased.append(call)
+        if self._releasing is None:
+            loop = asyncio.get_running_loop()
+            self._releasing = loop.call_later(_RELEASE_AFTER, self._release_all)
+        if len(self._unreleased) >= _RELEASE_AT:
+            self._release_all()
 
     def _release_all(self) -> None:
         calls, self._unreleased = self._unreleased, []
+        if self._releasing is not None:
+            self._releasing.cancel()
+            self._releasing = None
         for call in calls:
             live = self._sessions.live(call.session)
             if live is not None and live.container == call.container:
                 release(live.guest, call)
 
-    def _show_running(self, call: Call) -> None:
+    def _show_running(self, open_call: OpenCall) -> None:
+        open_call.known = None
         with contextlib.suppress(LimitError):
-            self._journal.run(call.id)
+            self._journal.run(open_call.id)
 
     def _call(self, open_call: OpenCall) -> Call:
-        call = self._store.call(open_call.id)
+        call = open_call.known or self._store.call(open_call.id)
         if call is None:
             raise GoneError(f"call {open_call.id} is not stored any more")
         return call
@@ -386,6 +405,17 @@ def _collector_of(open_call: OpenCall) -> Collector:
     if open_call.collector is None:
         raise RuntimeError(f"call {open_call.id} runs without a collector")
     return open_call.collector
+
+
+def may_be_answered(open_call: OpenCall, call: Call) -> bool:
+    """Whether a call's end may be told before it is stored.
+
+    What ran well, and is in memory: should the daemon be killed in between, then the guest has the
+    result still, and what is stored at the next start is just that.
+    """
+    collector = open_call.collector
+    is_here = collector is not None and not collector.spooled_size
+    return open_call.has_asking and call.state is CallState.FINISHED and is_here
 
 
 def _is_foreign(call: Call) -> bool:

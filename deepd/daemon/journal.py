@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,10 +16,12 @@ from deepd.model.body import Body
 from deepd.model.call import TERMINAL, Call, CallState
 from deepd.model.ids import CallId
 from deepd.store.store import Store
+from deepd.store.text import to_sorted_text
 
 _ARGS_IN_AUDIT = 4096
 """Longer arguments are in the trail by their hash only."""
 _SUMMARY = 200
+_ENDED = ("reason", "exit_code", "result", "ended_at", "output_size", "truncated")
 
 
 class Journal:
@@ -68,28 +69,33 @@ class Journal:
         """Note that a sent call has been running for a while."""
         self.store.move(call_id, CallState.SENT, CallState.RUNNING)
 
-    def end(self, call_id: CallId, outcome: Outcome, collector: Collector | None) -> Call | None:
-        """End an open call with all that came of it; `None`: it ended otherwise already."""
-        call = self.store.call(call_id)
-        if call is None or call.state in TERMINAL:
-            return None
+    def ended(self, call: Call, outcome: Outcome, collector: Collector | None) -> Call:
+        """Return what an open call is when it ends so; nothing is stored."""
         state, reason = _end_of(call, outcome)
-        ended: dict[str, Any] = {
-            "reason": reason,
-            "exit_code": outcome.exit_code,
-            "result": outcome.result,
-            "ended_at": self.clock(),
-        }
+        size, truncated = call.output_size, call.truncated
         if collector is not None:
-            received = collector.received if outcome.output_size is None else outcome.output_size
-            ended |= {"output_size": received, "truncated": collector.truncated}
+            size = collector.received if outcome.output_size is None else outcome.output_size
+            truncated = collector.truncated
+        return replace(
+            call,
+            state=state,
+            reason=reason,
+            exit_code=outcome.exit_code,
+            result=outcome.result,
+            ended_at=self.clock(),
+            output_size=size,
+            truncated=truncated,
+        )
+
+    def end(self, was: Call, call: Call, collector: Collector | None) -> Call | None:
+        """Store the end of an open call with all that came of it; `None`: it moved elsewhere."""
+        ended = {name: getattr(call, name) for name in _ENDED}
         with self.store.write():
-            if call.state is CallState.APPROVED and state is CallState.FINISHED:
-                self._move(call, CallState.ADMITTED)
-                call = replace(call, state=CallState.ADMITTED)
-            if not self.store.move(call.id, call.state, state, **ended):
+            if was.state is CallState.APPROVED and call.state is CallState.FINISHED:
+                self._move(was, CallState.ADMITTED)
+                was = replace(was, state=CallState.ADMITTED)
+            if not self.store.move(call.id, was.state, call.state, **ended):
                 return None
-            call = replace(call, state=state, **ended)
             if collector is not None:
                 collector.store_kept()
             if call.body_sha256:
@@ -156,7 +162,7 @@ def _end_of(call: Call, outcome: Outcome) -> tuple[CallState, str]:
 
 def args_for_audit(args: dict[str, Any]) -> dict[str, Any]:
     """Return a call's arguments for the trail: whole when short, and their hash."""
-    text = json.dumps(args, sort_keys=True)
+    text = to_sorted_text(args)
     digest = {"args_sha256": hashlib.sha256(text.encode()).hexdigest()}
     return digest | {"args": args} if len(text) <= _ARGS_IN_AUDIT else digest
 

@@ -22,7 +22,10 @@ class OpenCall:
         self.is_patient = is_patient
         """Nobody waits at the other end, so an engine that is down is waited for."""
         self.cancel_reason = call.cancel_reason
+        self.known: Call | None = None
+        """Its row as it was stored last; `None` where something else may have changed it since."""
         self._waiters: set[asyncio.Future[Call]] = set()
+        self._asking: set[asyncio.Future[Call]] = set()
         self.opened = asyncio.Event()
         """Set while the call can be given input; and at its end."""
         self.guest_call: GuestCall | None = None
@@ -36,13 +39,21 @@ class OpenCall:
         self._has_input = False
 
     async def wait(self) -> Call:
-        """Wait for the end; whoever gives up waiting changes nothing for the others."""
-        waiter: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            return await waiter
-        finally:
-            self._waiters.discard(waiter)
+        """Wait for the stored end; whoever gives up waiting changes nothing for the others."""
+        return await _wait_in(self._waiters)
+
+    async def wait_for_answer(self) -> Call:
+        """Wait until it is known how the call ended, which may be stored a moment later."""
+        return await _wait_in(self._asking)
+
+    @property
+    def has_asking(self) -> bool:
+        """Whether somebody waits for the answer and not for what is stored."""
+        return bool(self._asking)
+
+    def answer(self, call: Call) -> None:
+        """Tell those who wait for the answer only."""
+        _set_all(self._asking, call)
 
     def attach(self, guest_call: GuestCall, *, input_is_open: bool) -> None:
         """Note where the call runs; a cancellation that was asked for before is sent now."""
@@ -92,13 +103,11 @@ class OpenCall:
         self.opened.set()
         self.collecting.set()
         self.let_idle()
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(call)
+        _set_all(self._waiters | self._asking, call)
 
     def fail(self, error: DeepdError) -> None:
         """Tell everybody who waits that there is nothing to tell."""
-        for waiter in self._waiters:
+        for waiter in self._waiters | self._asking:
             if not waiter.done():
                 waiter.set_exception(error)
         self.opened.set()
@@ -108,9 +117,25 @@ class OpenCall:
     def interrupt(self, reason: str) -> None:
         """Cancel it where it is: its tree is killed, or its waiting ends."""
         self.cancel_reason = reason
+        self.known = None
         if self.collector is not None:
             self.collector.hurry()
         if self.guest_call is not None:
             self.guest_call.kill()
         elif self.may_interrupt and self.task is not None:
             self.task.cancel()
+
+
+async def _wait_in(waiters: set[asyncio.Future[Call]]) -> Call:
+    waiter: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
+    waiters.add(waiter)
+    try:
+        return await waiter
+    finally:
+        waiters.discard(waiter)
+
+
+def _set_all(waiters: set[asyncio.Future[Call]], call: Call) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(call)

@@ -111,7 +111,7 @@ async def read_model(request: Request, model: type[M], limits: Limits) -> M:
     """Return the JSON body as a request model; an empty body is an empty object."""
     body = await read_bytes(request, limits.json, limits.body_seconds)
     try:
-        value = json.loads(body, parse_constant=_no_constant) if body else {}
+        value = _DECODER.decode(body.decode("utf-8", "surrogatepass")) if body else {}
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not JSON: {error}") from None
     try:
@@ -122,6 +122,9 @@ async def read_model(request: Request, model: type[M], limits: Limits) -> M:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _unfit(error: ValidationError) -> BadRequestError:

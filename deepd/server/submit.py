@@ -74,7 +74,7 @@ async def wait_for_end(services: Services, request: Request, call: Call) -> Call
     """Return a call when it is over; when its caller goes away first, it stands unless told to."""
     try:
         with given_up_when_gone(request):
-            return await services.calls.wait(call.id)
+            return await services.calls.answer(call.id)
     except (asyncio.CancelledError, ClientDisconnect):
         if goes_with_caller(request) and peer_of(request).is_gone:
             await services.calls.cancel(call.id, caller_of(request), "its caller went away")

@@ -151,6 +151,9 @@ class ScriptedCalls:
             await self.changed.wait_for(lambda: self.calls[call_id].state in TERMINAL)
         return self.calls[call_id]
 
+    async def answer(self, call_id: CallId) -> Call:
+        return await self.wait(call_id)
+
     def get(self, id_or_prefix: str) -> Call:
         found = [call for call in self.calls.values() if call.id.startswith(id_or_prefix)]
         if len(found) != 1:

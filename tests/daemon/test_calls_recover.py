@@ -13,6 +13,8 @@ import pytest
 
 from deepd.daemon.calls import Submit
 from deepd.daemon.collect import IN_MEMORY
+from deepd.daemon.journal import Journal
+from deepd.errors import LimitError
 from deepd.guest.call import GuestCall
 from deepd.model.approval import Approved
 from deepd.model.call import Call, CallState
@@ -334,3 +336,45 @@ async def test_what_runs_is_heard_to_its_end_also_without_its_profile(worlds: Wo
     go(worlds)
     ended = await world.end(call)
     assert (ended.exit_code, await world.text(ended)) == (6, "one\ntwo\n")
+
+
+async def test_what_was_answered_before_it_was_stored_is_what_a_next_daemon_stores(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await worlds.start()
+    await world.run("true")  # so that the sandbox is there
+    submit = Submit(MAIN, "execute", {"command": "echo ran | tee -a ran; exit 7"})
+    with monkeypatch.context() as dying:
+        dying.setattr(Journal, "end", _never)
+        call = await world.calls.submit(submit, AGENT)
+        answered = await world.calls.answer(call.id)
+        assert (answered.state, answered.exit_code) == (CallState.FINISHED, 7)
+        assert await world.text(answered) == "ran\n"
+        assert world.calls.get(call.id).state in {CallState.SENT, CallState.RUNNING}
+        await worlds.stop()
+    world = await worlds.start()
+    ended = await world.end(call)
+    assert replace(ended, ended_at=None) == replace(answered, ended_at=None)
+    assert await world.text(ended) == "ran\n"
+    assert worlds.machine.lines("ran") == ["ran"]
+
+
+async def test_on_a_full_disk_an_answer_does_not_wait_for_its_place_there(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = await worlds.start()
+    await world.run("true")
+    with monkeypatch.context() as full:
+        full.setattr(Journal, "end", _no_space)
+        call = await world.calls.submit(Submit(MAIN, "execute", {"command": "exit 7"}), AGENT)
+        assert (await world.calls.answer(call.id)).exit_code == 7
+        assert world.calls.get(call.id).state in {CallState.SENT, CallState.RUNNING}
+    assert (await world.end(call)).exit_code == 7
+
+
+def _never(*_: object) -> None:
+    raise asyncio.CancelledError
+
+
+def _no_space(*_: object) -> None:
+    raise LimitError("no space")
