@@ -56,9 +56,12 @@ class ApiProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._in_head = True
+        self._in_head = False
+        """Whether a part of a header has come."""
+        self._in_body = False
         self._head_size = 0
-        self._messages = 0
+        self._steps = 0
+        """Headers and bodies that came to their end."""
         self._peer: Peer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -94,13 +97,14 @@ class ApiProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.parser is None or self.transport.is_closing():
             return
-        if self._in_head and self._deadline is None:
-            # The first bytes after a pause: the idle time is over, the header's time begins.
-            self._expect_head()
-        before = self._messages if self._in_head else None
+        before = self._steps
         super().data_received(data)
-        if self._in_head and self._messages == before:
-            # All of it went into one header that is not over yet.
+        if self._in_body or not (self._in_head or self._steps == before):
+            return
+        # A header is not over yet: its time runs from its first byte.
+        if self._deadline is None:
+            self._expect_head()
+        if self._steps == before:
             self._head_size += len(data)
             if self._head_size > self.limits.head:
                 self._refuse(BadRequestError(f"the header is over {self.limits.head} bytes"))
@@ -111,8 +115,9 @@ class ApiProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._in_body = True
         self._head_size = 0
-        self._messages += 1
+        self._steps += 1
         self._disarm()
         super().on_headers_complete()
         if len(self.pipeline) > _MAX_PIPELINED:
@@ -120,7 +125,8 @@ class ApiProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._in_head = True
+        self._in_body = False
+        self._steps += 1
 
     def on_response_complete(self) -> None:
         if self.cycle is not None and self.cycle.more_body and not self.pipeline:
