@@ -410,10 +410,17 @@ class AsyncClient:
         search: str = "",
         after: int | None = None,
         limit: int | None = None,
+        newest: int | None = None,
     ) -> AsyncGenerator[Json, None]:
-        """Yield a session's log lines; the search runs in the daemon."""
+        """Yield a session's log lines; the search runs in the daemon.
+
+        With `newest`, of what comes in each tenth of a second only so many lines are sent, after
+        one of kind `skipped` that counts the others.
+        """
         return self._lines(
-            operation.logs(session, follow=follow, search=search, after=after, limit=limit)
+            operation.logs(
+                session, follow=follow, search=search, after=after, limit=limit, newest=newest
+            )
         )
 
 

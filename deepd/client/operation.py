@@ -401,6 +401,20 @@ def events(after: int | None, *, follow: bool, session: str) -> Request:
     return stream_request("/v1/events", query)
 
 
-def logs(name: str, *, follow: bool, search: str, after: int | None, limit: int | None) -> Request:
-    query = {"follow": follow, "search": search or None, "after": after, "limit": limit}
+def logs(
+    name: str,
+    *,
+    follow: bool,
+    search: str,
+    after: int | None,
+    limit: int | None,
+    newest: int | None,
+) -> Request:
+    query = {
+        "follow": follow,
+        "search": search or None,
+        "after": after,
+        "limit": limit,
+        "newest": newest,
+    }
     return stream_request(_session(name, "/logs"), query)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepd.errors import BadRequestError
 from deepd.server.endpoint import Endpoint
-from deepd.server.reply import lines_reply
+from deepd.server.reply import batches_reply
 from deepd.server.request import query_flag, query_number, query_text
 from deepd.server.services import Services
 from deepd.server.sessions import session_of
@@ -32,7 +32,7 @@ class LogRoutes:
                 "/v1/sessions/{session}/logs",
                 self.lines,
                 "Output and life of a session as NDJSON",
-                query=("after", "search", "follow", "limit"),
+                query=("after", "search", "follow", "limit", "newest"),
             )
         ]
 
@@ -42,12 +42,13 @@ class LogRoutes:
             raise BadRequestError(f"search is longer than {_MAX_SEARCH} characters")
         name = session_of(request)
         self._services.sessions.view(name)
-        return lines_reply(
+        return batches_reply(
             self._services.logs.lines(
                 name,
                 after=query_number(request, "after", 0),
                 search=search,
                 follow=query_flag(request, "follow"),
                 limit=query_number(request, "limit", 1000, highest=100_000),
+                newest=query_number(request, "newest", 0, highest=100_000),
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -89,12 +89,29 @@ def lines_reply(values: AsyncIterator[Any]) -> Stream:
     return Stream(_lines(values), NDJSON)
 
 
+def batches_reply(batches: AsyncIterator[Sequence[Any]]) -> Stream:
+    """Return values as NDJSON, those that come together in one piece."""
+    return Stream(_batches(batches), NDJSON)
+
+
+async def _batches(batches: AsyncIterator[Sequence[Any]]) -> AsyncIterator[bytes]:
+    try:
+        async for batch in batches:
+            yield b"".join(map(encode_line, batch))
+    except DeepdError as error:
+        yield _error_line(error)
+
+
 async def _lines(values: AsyncIterator[Any]) -> AsyncIterator[bytes]:
     try:
         async for value in values:
             yield encode_line(value)
     except DeepdError as error:
-        yield encode_line({"kind": "error", "error": to_problem(error)})
+        yield _error_line(error)
+
+
+def _error_line(error: DeepdError) -> bytes:
+    return encode_line({"kind": "error", "error": to_problem(error)})
 
 
 def problem_reply(

@@ -140,7 +140,8 @@ class Logs(Protocol):
         search: str = "",
         follow: bool = False,
         limit: int = 1000,
-    ) -> AsyncIterator[Any]: ...
+        newest: int = 0,
+    ) -> AsyncIterator[Sequence[Any]]: ...
 
 
 @dataclass(frozen=True)

@@ -180,8 +180,8 @@ class Dashboard(Deciding, Outside, App[None]):
         """Show the logs of sessions, and follow them."""
         await self.switch_mode("logs")
         page = cast("LogsPage", self.page)
-        page.world, page.now = self.world, self.clock()
         page.begin(message.sessions, message.search)
+        self._show(self.world)
         feed = LogFeed(
             self.client,
             message.sessions,

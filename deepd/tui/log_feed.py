@@ -13,11 +13,13 @@ from deepd.tui.widgets.log_view import MOST_ROWS
 from deepd.tui.world import Json
 
 BATCH = 0.05
-"""Seconds between two batches: one write a line stalls at some thousand lines a second."""
+"""Seconds in which lines become a batch: one write a line stalls at some thousand a second."""
+NEWEST = 500
+"""Lines of a tenth of a second; the daemon only counts what comes faster than that."""
 _KEPT = 5000
 """Lines that are read of what was before."""
-_AT_ONCE = 200
-"""Lines after which keys get their turn."""
+_AT_ONCE = 500
+"""Lines after which keys get their turn: some milliseconds."""
 _RETRY = 1.0
 
 Lines = Sequence[tuple[str, Json]]
@@ -41,6 +43,7 @@ class LogFeed:
         self._take = take
         self._drop = drop
         self._pending: deque[tuple[str, Json]] = deque(maxlen=MOST_ROWS)
+        self._some = asyncio.Event()
 
     async def run(self) -> None:
         """Read all of them, and hand on what came."""
@@ -48,11 +51,13 @@ class LogFeed:
             for name in self._sessions:
                 tasks.create_task(self._read(name), name=f"logs:{name}")
             while True:
-                if self._pending:
-                    lines = tuple(self._pending)
-                    self._pending.clear()
-                    self._take(lines)
+                await self._some.wait()
                 await asyncio.sleep(BATCH)
+                self._some.clear()
+                while self._pending:
+                    count = min(len(self._pending), _AT_ONCE)
+                    self._take([self._pending.popleft() for _ in range(count)])
+                    await asyncio.sleep(0)
 
     async def _read(self, name: str) -> None:
         while True:
@@ -61,7 +66,7 @@ class LogFeed:
             except DaemonDownError:
                 await asyncio.sleep(_RETRY)
             except DeepdError as error:
-                self._pending.append((name, _note(str(error))))
+                self._add(name, _note(str(error)))
                 return
             # Each time it begins with what is kept: nothing is missing, nothing is there twice.
             self._pending = deque(
@@ -70,15 +75,21 @@ class LogFeed:
             self._drop(name)
 
     async def _follow(self, name: str) -> None:
-        lines = self._client.logs(name, follow=True, search=self._search, limit=_KEPT)
+        lines = self._client.logs(
+            name, follow=True, search=self._search, limit=_KEPT, newest=NEWEST
+        )
         async with aclosing(lines):
             count = 0
             async for line in lines:
-                self._pending.append((name, line))
+                self._add(name, line)
                 count += 1
                 if count % _AT_ONCE == 0:
                     await asyncio.sleep(0)
         raise DaemonDownError("the daemon closed the log")
+
+    def _add(self, name: str, line: Json) -> None:
+        self._pending.append((name, line))
+        self._some.set()
 
 
 def _note(text: str) -> Json:

@@ -10,14 +10,14 @@ import fcntl
 import itertools
 import os
 import pty
-import select
 import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from deepd.client.sync import Client
@@ -26,6 +26,8 @@ from tests.bench.timing import interleave
 
 ROWS, COLUMNS = 40, 120
 PATIENCE = 30.0
+_KEPT = 1 << 18
+"""Bytes that are looked through."""
 DOWN = "\x1b[B"
 """The second session is `quiet`."""
 FLOOD = """\
@@ -45,7 +47,7 @@ while True:
 
 
 class Terminal:
-    """A program in a pty, and what it wrote since somebody last looked."""
+    """A program in a pty that is always read, and what it wrote since somebody last looked."""
 
     def __init__(self, *words: str) -> None:
         self._master, slave = pty.openpty()
@@ -59,26 +61,38 @@ class Terminal:
             start_new_session=True,
         )
         os.close(slave)
+        self._seen = b""
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def press(self, keys: str) -> None:
         """Forget what came, and press keys."""
-        while select.select([self._master], [], [], 0)[0]:
-            os.read(self._master, 1 << 20)
+        with self._more:
+            self._seen = b""
         os.write(self._master, keys.encode())
 
     def sees(self, text: str) -> None:
-        """Read until a text comes."""
-        seen, deadline = b"", time.monotonic() + PATIENCE
-        while text.encode() not in seen:
-            ready, _, _ = select.select([self._master], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"no {text!r} in {seen[-2000:]!r}"
-            seen += os.read(self._master, 1 << 16)
+        """Wait until a text comes."""
+        wanted = text.encode()
+        with self._more:
+            came = self._more.wait_for(lambda: wanted in self._seen, PATIENCE)
+            assert came, f"no {text!r} in {self._seen[-2000:]!r}"
 
     def close(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
+        self._reader.join()
         os.close(self._master)
+
+    def _read(self) -> None:
+        """Take what it writes to the end of it, as a terminal does: nobody waits to write."""
+        with suppress(OSError):
+            while data := os.read(self._master, 1 << 16):
+                with self._more:
+                    self._seen = (self._seen + data)[-_KEPT:]
+                    self._more.notify_all()
 
 
 def measure(pairs: int) -> list[dict[str, Any]]:
@@ -124,7 +138,7 @@ def _follows(socket: str, session: str) -> Iterator[Terminal]:
     try:
         terminal.sees("quiet")
         terminal.press("l" if session == "main" else f"{DOWN}l")
-        terminal.sees("following")
+        terminal.sees("a line of a build" if session == "main" else "echo here")
         yield terminal
     finally:
         terminal.close()

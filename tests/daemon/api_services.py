@@ -372,10 +372,11 @@ class MemoryLogs:
         search: str = "",
         follow: bool = False,
         limit: int = 1000,
-    ) -> AsyncIterator[Any]:
+        newest: int = 0,
+    ) -> AsyncIterator[list[Any]]:
         for number, text in enumerate(("first", "second"), start=1):
             if number > after and search in text:
-                yield {"number": number, "text": text}
+                yield [{"number": number, "text": text}]
 
 
 class MemoryProfiles:

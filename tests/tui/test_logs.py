@@ -103,6 +103,16 @@ async def test_space_follows_several_sessions_and_enter_only_one(free: House) ->
         await desk.until(lambda: "in-side" in rows(desk) and "in-main" not in rows(desk))
 
 
+async def test_l_follows_the_session_under_the_cursor_and_no_other(free: House) -> None:
+    await free.operator.exec("side", "echo in-side")
+    async with dashboard(free) as desk:
+        await desk.sees("side")
+        await desk.press("down", "l")
+        await desk.until(lambda: "in-side" in rows(desk))
+        assert desk.app.screen.query_one(Listing).key == "side"
+        assert {row.session for row in desk.app.screen.query_one(LogView)._rows} == {"side"}
+
+
 async def test_ctrl_s_writes_all_that_is_kept_and_nothing_a_terminal_obeys(
     free: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,8 @@ class LogsPage(Page):
         self.sessions: tuple[str, ...] = ()
         """Those that are followed."""
         self.search_text = ""
+        self._new = ""
+        """The session that the cursor goes to once it is in the list."""
 
     def body(self) -> Iterable[Widget]:
         """Return the list of sessions and the log."""
@@ -73,6 +75,9 @@ class LogsPage(Page):
         ]
         listing = self.query_one(Listing)
         listing.fill(rows, marks=frozenset(self.sessions), empty=self.empty_text(_EMPTY))
+        if self._new in listing.keys:
+            listing.select(self._new)
+            self._new = ""
         if not self.sessions and listing.key and self.is_current:
             self.follow((listing.key,))
         self._show_title()
@@ -98,8 +103,7 @@ class LogsPage(Page):
         log.clear()
         log.names = len(sessions) > 1
         log.follows = True
-        if sessions:
-            self.query_one(Listing).select(sessions[-1])
+        self._new = sessions[-1] if sessions else ""
         self.show()
 
     def take_lines(self, lines: Sequence[tuple[str, Json]]) -> None:

@@ -40,6 +40,16 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 class Painted(ScrollView):
     """The base: `paint()` makes one line; its screen has `TONE_CLASSES`."""
 
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._looks: dict[tuple[Style | None, str], Style] = {}
+        """Worked out once for each tone over each base, as that takes longer than a line."""
+
+    def notify_style_update(self) -> None:
+        """Forget how tones look: they look otherwise now."""
+        super().notify_style_update()
+        self._looks.clear()
+
     def tone(self, name: str) -> Style:
         """Return a tone's style, to be laid over the base."""
         if not name:
@@ -48,10 +58,16 @@ class Painted(ScrollView):
 
     def paint(self, pieces: Iterable[Piece], width: int, base: Style | None = None) -> Strip:
         """Return one line of a width; what is longer than that is cropped."""
-        look = self.rich_style if base is None else self.rich_style + base
         segments = [
-            Segment(_CONTROL.sub("\ufffd", text), look + self.tone(tone))
+            Segment(_CONTROL.sub("\ufffd", text), self._look_of(tone, base))
             for text, tone in pieces
             if text
         ]
-        return Strip(segments).adjust_cell_length(width, look)
+        return Strip(segments).adjust_cell_length(width, self._look_of("", base))
+
+    def _look_of(self, tone: str, base: Style | None) -> Style:
+        look = self._looks.get((base, tone))
+        if look is None:
+            under = self.rich_style if base is None else self.rich_style + base
+            look = self._looks[base, tone] = under + self.tone(tone)
+        return look
