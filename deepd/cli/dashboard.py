@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from argparse import Namespace
@@ -38,6 +39,7 @@ def run(args: Namespace) -> int:
     # The web server runs us without a terminal of our own, and says so.
     if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:
         refuse("dashboard", "there is no terminal here; use `deepd status` and `deepd approvals`")
+    gc.disable()  # until the first paint, which then comes sooner
     from deepd.tui.start import run_dashboard  # noqa: PLC0415 - refuse before loading it
 
     run_dashboard(args.socket, name=own_name(), read_only=args.read_only, light=args.light)

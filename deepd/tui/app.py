@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -13,23 +13,21 @@ from textual.screen import Screen
 
 from deepd.client.async_ import AsyncClient
 from deepd.model.visible import visible
-from deepd.tui import messages
+from deepd.tui import messages, pages
 from deepd.tui.deciding import Deciding
 from deepd.tui.dialogs.details import Details
 from deepd.tui.dialogs.keys import key_lines
 from deepd.tui.errands import Errands
 from deepd.tui.feed import Feed
-from deepd.tui.log_feed import LogFeed
 from deepd.tui.outside import Outside
 from deepd.tui.page import Page, bindings_of
-from deepd.tui.screens.approvals import ApprovalsPage
-from deepd.tui.screens.events import EventsPage
-from deepd.tui.screens.logs import LogsPage
-from deepd.tui.screens.profiles import ProfilesPage
-from deepd.tui.screens.sessions import SessionsPage
+from deepd.tui.sheets import Sheets
 from deepd.tui.theme import DARK, LIGHT
 from deepd.tui.widgets.bar import PAGES, Tabs
 from deepd.tui.world import World
+
+if TYPE_CHECKING:
+    from deepd.tui.screens.logs import LogsPage
 
 _TICK = 1.0
 _LAST_LOOK = 2.5
@@ -47,11 +45,11 @@ class Dashboard(Deciding, Outside, App[None]):
     NOTIFICATION_TIMEOUT = 4
     DEFAULT_MODE = "sessions"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[Any]]]] = {
-        "sessions": SessionsPage,
-        "approvals": ApprovalsPage,
-        "logs": LogsPage,
-        "events": EventsPage,
-        "profiles": ProfilesPage,
+        "sessions": pages.sessions,
+        "approvals": pages.approvals,
+        "logs": pages.logs,
+        "events": pages.events,
+        "profiles": pages.profiles,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -84,20 +82,26 @@ class Dashboard(Deciding, Outside, App[None]):
         self._read_only = read_only
         self._first_page = page
         self._is_over = is_over
+        self.on_first_look: Callable[[], object] | None = None
+        """Called once, when what the daemon said, or that there is none, is on screen."""
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = LIGHT.name if light else DARK.name
+        self.stylesheet = Sheets(self.get_css_variables())
 
     @property
     def world(self) -> World:
         """What the daemon said last."""
         return self.feed.world
 
+    def on_load(self) -> None:
+        """Ask the daemon while the screen is still made."""
+        self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
+
     async def on_mount(self) -> None:
-        """Begin to follow."""
+        """Begin where it was asked to."""
         if self._first_page != self.DEFAULT_MODE:
             await self.switch_mode(self._first_page)
-        self.run_worker(self.feed.run(), name="feed", exit_on_error=True)
         self.set_interval(_TICK, self._tick)
 
     def on_unmount(self) -> None:
@@ -115,6 +119,9 @@ class Dashboard(Deciding, Outside, App[None]):
             page.read_only = self._read_only
             page.now = self.clock()
             page.world = world
+            if (world.loaded or world.trouble) and self.on_first_look is not None:
+                self.call_after_refresh(self.on_first_look)
+                self.on_first_look = None
         if self._is_over is not None and self._is_over(world):
             self._is_over = None
             self.say("that was it: the dashboard closes by itself")
@@ -178,6 +185,8 @@ class Dashboard(Deciding, Outside, App[None]):
 
     async def on_open_logs(self, message: messages.OpenLogs) -> None:
         """Show the logs of sessions, and follow them."""
+        from deepd.tui.log_feed import LogFeed  # noqa: PLC0415 - as its screen, loaded with it
+
         await self.switch_mode("logs")
         page = cast("LogsPage", self.page)
         page.begin(message.sessions, message.search)

@@ -11,12 +11,10 @@ from textual.app import App
 from deepd.errors import DeepdError
 from deepd.tui import messages
 from deepd.tui.card import arguments, title
-from deepd.tui.dialogs.edit import Edit
 from deepd.tui.dialogs.many import Many
 from deepd.tui.dialogs.reason import Reason
 from deepd.tui.dialogs.scope import Scope
 from deepd.tui.proposal_lines import proposal_lines
-from deepd.tui.screens.approvals import ApprovalsPage
 from deepd.tui.shown import one_line
 from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
@@ -24,6 +22,7 @@ from deepd.tui.world import Json
 if TYPE_CHECKING:
     from deepd.tui.errands import Errands
     from deepd.tui.feed import Feed
+    from deepd.tui.screens.approvals import ApprovalsPage
 
 
 class Deciding(App[None]):
@@ -52,20 +51,30 @@ class Deciding(App[None]):
             case "stop":
                 self._deny(approvals, stop=True)
 
+    @property
+    def _page(self) -> ApprovalsPage | None:
+        """The screen that asks, unless another one is in front."""
+        from deepd.tui.screens.approvals import ApprovalsPage  # noqa: PLC0415 - it is there already
+
+        return next((each for each in self.screen_stack if isinstance(each, ApprovalsPage)), None)
+
     @work
     async def on_read_file(self, message: messages.ReadFile) -> None:
         """Read what a held call would change."""
         current, body = await self.errands.file_of(message.approval)
-        for screen in self.screen_stack:
-            if isinstance(screen, ApprovalsPage):
-                screen.take_file(message.approval, current, body)
+        if page := self._page:
+            page.take_file(message.approval, current, body)
 
     @work
     async def _approve(self, approvals: Sequence[Json]) -> None:
-        if len(approvals) > 1 and not await self.push_screen_wait(
-            Many(f"approve these {len(approvals)} calls?", self._lines_of(approvals))
-        ):
-            return
+        if len(approvals) > 1:
+            page = self._page
+            if page is None:
+                return
+            lines = _one_under_the_other(approvals, page.lines_of)
+            dialog = Many(f"approve these {len(approvals)} calls?", lines)
+            if not await self.push_screen_wait(dialog):
+                return
         for approval in approvals:
             self._tell(approval, "approved", await self.errands.approve(approval))
 
@@ -88,6 +97,8 @@ class Deciding(App[None]):
 
     @work
     async def _approve_edited(self, approval: Json) -> None:
+        from deepd.tui.dialogs.edit import Edit  # noqa: PLC0415 - an editor takes long to load
+
         async def submit(args: Json) -> str:
             return await self.errands.approve(approval, args)
 
@@ -107,15 +118,17 @@ class Deciding(App[None]):
         for approval in approvals:
             self._tell(approval, "denied", await self.errands.deny(approval, reason, stop=stop))
 
-    def _lines_of(self, approvals: Sequence[Json]) -> list[Line]:
-        page = next(item for item in self.screen_stack if isinstance(item, ApprovalsPage))
-        lines: list[Line] = []
-        for number, approval in enumerate(approvals):
-            name = f"{number + 1} of {len(approvals)}: {one_line(approval['tool'])}"
-            lines += [Line(name, rule=True), *page.lines_of(approval), Line("")]
-        return lines
-
     def _tell(self, approval: Json, done: str, refused: str) -> None:
         self.feed.wake()
         what = f"{approval['tool']} in {approval['session']}"
         self.say(f"{what}: {refused}" if refused else f"{done}: {what}", bad=bool(refused))
+
+
+def _one_under_the_other(
+    approvals: Sequence[Json], lines_of: Callable[[Json], Sequence[Line]]
+) -> list[Line]:
+    lines: list[Line] = []
+    for number, approval in enumerate(approvals):
+        name = f"{number + 1} of {len(approvals)}: {one_line(approval['tool'])}"
+        lines += [Line(name, rule=True), *lines_of(approval), Line("")]
+    return lines

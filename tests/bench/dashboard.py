@@ -100,11 +100,12 @@ def measure(pairs: int) -> list[dict[str, Any]]:
     with daemon(PROFILE + 'interrupt_on = []\nsessions = ["main", "quiet"]\n') as client:
         client.exec("quiet", "echo here")
         socket = str(client.socket_path)
+        opened: list[Terminal] = []
         starts = {
             "python -c pass": _nothing,
-            "from `deepd dashboard` to its first paint": lambda: _first_paint(socket),
+            "from `deepd dashboard` to its first paint": lambda: _first_paint(socket, opened),
         }
-        rows = interleave(starts, pairs, warm_up=1, pause=0)
+        rows = interleave(starts, pairs, warm_up=1, tidy=lambda: _close(opened))
         with _flood(client), _follows(socket, "quiet") as quiet, _follows(socket, "main") as main:
             before, begin = _lines(client), time.monotonic()
             keys = {"from a key to the screen, nothing printed": _key(quiet)}
@@ -119,12 +120,14 @@ def _nothing() -> object:
     return subprocess.run([sys.executable, "-c", "pass"], check=True)
 
 
-def _first_paint(socket: str) -> None:
-    terminal = _dashboard(socket)
-    try:
-        terminal.sees("quiet")
-    finally:
-        terminal.close()
+def _first_paint(socket: str, opened: list[Terminal]) -> None:
+    opened.append(_dashboard(socket))
+    opened[-1].sees("quiet")
+
+
+def _close(opened: list[Terminal]) -> None:
+    while opened:
+        opened.pop().close()
 
 
 def _dashboard(socket: str) -> Terminal:

@@ -122,6 +122,9 @@ class ApprovalsPage(Page):
         """Wait again: something else was in front of it."""
         self._guard.reset()
         self.query_one("#call", Document).look_for_end()
+        if item := self._item:
+            # An answer that came while another screen was in front is lost.
+            self._ask_for_file(item)
 
     def on_app_focus(self, _: events.AppFocus) -> None:
         """Wait again: the person looked at something else."""

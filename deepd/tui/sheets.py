@@ -1,0 +1,28 @@
+"""Sheets: style sheets that are read once for a theme, and not again for every new screen."""
+
+from __future__ import annotations
+
+from textual.css.stylesheet import Stylesheet
+
+
+class Sheets(Stylesheet):
+    """What Textual reads anew at each change is kept here until the theme's colours change."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        super().__init__(variables=variables)
+        self._colours = variables
+        self._are_new = True
+
+    def set_variables(self, variables: dict[str, str]) -> None:
+        """Take a theme's colours; the same ones again change nothing."""
+        if variables != self._colours:
+            self._colours, self._are_new = variables, True
+            super().set_variables(variables)
+
+    def reparse(self) -> None:
+        """Read all sheets again if the colours changed, else those that came."""
+        if self._are_new:
+            super().reparse()
+            self._are_new = False
+        else:
+            self.parse()
