@@ -75,7 +75,7 @@ def instance(request: pytest.FixtureRequest) -> Iterator[str]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave out what needs an engine where none answers, with the reason."""
     if item.get_closest_marker("docker") is not None:
-        need("docker", _engine_trouble())
+        need("docker", engine_trouble())
 
 
 def need(engine: str, trouble: str) -> None:
@@ -89,7 +89,7 @@ def need(engine: str, trouble: str) -> None:
 def _podman(name: str, *, rootless: bool) -> Iterator[PodmanService]:
     from tests.podman import PodmanService, missing
 
-    need(name, missing(rootless=rootless) or _engine_trouble())
+    need(name, missing(rootless=rootless) or engine_trouble())
     from tests.images import BUSYBOX, PYTHON
 
     service = PodmanService(rootless=rootless, images=[BUSYBOX] if rootless else [BUSYBOX, PYTHON])
@@ -113,7 +113,7 @@ def rootless_podman() -> Iterator[PodmanService]:
 
 
 @functools.cache
-def _engine_trouble() -> str:
+def engine_trouble() -> str:
     """Return why tests on a real engine cannot run here; empty when they can."""
     from deepd.engine.endpoint import find_endpoint
     from deepd.engine.http import request

@@ -211,13 +211,16 @@ def _make_api(endpoint: Endpoint, version: str, timeout: float) -> APIClient:
             ca_cert=str(folder / "ca.pem"),
             verify=True,
         )
-        return APIClient(
+        api = APIClient(
             base_url=endpoint.sdk_url,
             version=version,
             timeout=timeout,  # type: ignore[arg-type] # seconds; the stubs know whole ones only
             tls=tls or False,
             max_pool_size=32,
         )
+        # Else REQUESTS_CA_BUNDLE would replace the engine's authority, and proxies come between.
+        api.trust_env = False
+        return api
     except DockerException as error:
         raise EngineError(f"the docker SDK cannot be used with {endpoint.url}: {error}") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import ssl
 
 from deepd.errors import EngineDownError, EngineError, EngineRefusedError, ImageNotFoundError
 
@@ -14,6 +15,10 @@ PODMAN_STEP = (
 """What to do where Podman does not answer."""
 _DOCKER_STEP = (
     "start Docker (`sudo systemctl start docker`), or say where it listens with DOCKER_HOST"
+)
+_TLS_STEP = (
+    "check ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH, or those of the docker context: the"
+    " engine and its client must be of the same authority, and named as the address names them"
 )
 
 
@@ -55,6 +60,11 @@ _NO_REGISTRY = re.compile(
 
 def down(endpoint: str, error: BaseException) -> EngineDownError:
     """Return the error for a connection that failed; `endpoint` is named as its owner wrote it."""
+    if isinstance(error, ssl.SSLError):  # its number is no errno
+        return EngineDownError(
+            f"no container engine answers at {endpoint} by TLS: {_told(error)}",
+            next_step=_TLS_STEP,
+        )
     number = getattr(error, "errno", None)
     if number in {errno.EACCES, errno.EPERM}:
         return EngineDownError(
@@ -70,6 +80,17 @@ def down(endpoint: str, error: BaseException) -> EngineDownError:
         f"no container engine answers at {endpoint}: {why}",
         next_step=PODMAN_STEP if "podman" in endpoint else _DOCKER_STEP,
     )
+
+
+def without_certificates(endpoint: str, error: OSError) -> EngineDownError:
+    """Return the error for files that are missing, not to be read or not what they must be."""
+    return EngineDownError(
+        f"without its certificates {endpoint} cannot be used: {_told(error)}", next_step=_TLS_STEP
+    )
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def refused(status: int, message: str, *, doing: str, image: str = "") -> EngineError:

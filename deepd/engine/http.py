@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepd.engine.endpoint import Endpoint
-from deepd.engine.fault import down
+from deepd.engine.fault import down, without_certificates
 from deepd.errors import EngineError, EngineTimeoutError
 
 HEAD_LIMIT = 64 * 1024
@@ -48,11 +48,14 @@ def ssl_context(endpoint: Endpoint) -> ssl.SSLContext | None:
     folder = endpoint.certificates
     if folder is None:
         return None
+    authority, certificate, key = (folder / f"{name}.pem" for name in ("ca", "cert", "key"))
     try:
-        context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
-        context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        for file in (authority, certificate, key):
+            file.open("rb").close()  # ssl does not name the file that it cannot read
+        context = ssl.create_default_context(cafile=str(authority))
+        context.load_cert_chain(certificate, key)
     except OSError as error:
-        raise down(endpoint.url, error) from error
+        raise without_certificates(endpoint.url, error) from error
     return context
 
 
@@ -141,6 +144,11 @@ async def _request(endpoint: Endpoint, method: str, target: str, body: object) -
     except OSError as error:
         if isinstance(error, TimeoutError):
             raise
+        if endpoint.certificates is not None and isinstance(error, ConnectionError):
+            # What it says before it hangs up on a stranger may be lost on its way.
+            raise down(
+                endpoint.url, ssl.SSLError(f"{error}; is our certificate refused?")
+            ) from error
         raise down(endpoint.url, error) from error
     finally:
         await _close(writer)

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,12 @@ from tests.eventually import eventually_sync
 from tests.images import BUSYBOX
 
 _BRIDGE = Path("/sys/class/net/docker0/ifindex")
+_HAND_OVER = (
+    *("bash", "-c"),
+    'exec 3<&"$1"; shift; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"',
+    "bash",
+)
+"""Gives a listening socket to a program, as systemd does: it is in this network, not in its own."""
 _TOOLS = ("dockerd", "docker", "ip", "nsenter", "umount")
 
 
@@ -35,13 +42,22 @@ def missing() -> str:
 class SecondEngine:
     """One dockerd with its own containerd, data and containers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: Path | None = None) -> None:
+        """With `tls` it also listens at `port`, with the certificates of that folder."""
         self.folder = folder
+        self._tls = tls
+        self._listening = socket.create_server(("127.0.0.1", 0)) if tls else None
         self.host = f"unix://{folder}/d.sock"
         self._namespace = f"deepdtest-{secrets.token_hex(4)}"
         self._bridge = _bridge()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "dockerd.log"
+
+    @property
+    def port(self) -> int:
+        """Of this machine's loopback, where it speaks TLS."""
+        assert self._listening is not None, "it was made without certificates"
+        return int(self._listening.getsockname()[1])
 
     def set_up(self) -> None:
         """Make the namespace, start the engine and give it the one image."""
@@ -63,13 +79,16 @@ class SecondEngine:
         for name in ("d.pid", "exec/containerd/containerd.pid"):
             self._remove_stale_pid(self.folder / name)
         (self.folder / "d.json").write_text(json.dumps({"live-restore": live_restore}))
+        command = self._in_namespace("dockerd", *self._options())
+        inherited = self._listening.fileno() if self._listening else 0
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._in_namespace("dockerd", *self._options()),
+                [*_HAND_OVER, str(inherited), *command] if inherited else command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=[inherited] if inherited else [],
             )
         eventually_sync(self.answers, within=30)
         assert _bridge() == self._bridge, "the first engine's bridge was replaced"
@@ -143,10 +162,15 @@ class SecondEngine:
         self._end_containerd()
         _unmount_below(self.folder)
         _run("ip", "netns", "del", self._namespace)
+        if self._listening is not None:
+            self._listening.close()
         assert _bridge() == self._bridge, "the first engine's bridge was replaced"
 
     def _options(self) -> list[str]:
+        names = {"tlscacert": "ca.pem", "tlscert": "server.pem", "tlskey": "server-key.pem"}
+        tls = [f"--{option}={self._tls}/{file}" for option, file in names.items()]
         return [
+            *(["-H", "fd://", "--tlsverify", *tls] if self._tls else []),
             *("-H", self.host, "--data-root", f"{self.folder}/data"),
             *("--exec-root", f"{self.folder}/exec", "--pidfile", f"{self.folder}/d.pid"),
             *("--config-file", f"{self.folder}/d.json", "--bridge", "none"),
@@ -191,11 +215,11 @@ class SecondEngine:
 
 
 @contextmanager
-def second_engine() -> Iterator[SecondEngine]:
+def second_engine(tls: Path | None = None) -> Iterator[SecondEngine]:
     """A second engine for the block; afterwards nothing of it is left."""
     # The path of a socket is short.
     folder = Path(tempfile.mkdtemp(prefix="deepd-2nd-", dir="/tmp"))
-    engine = SecondEngine(folder)
+    engine = SecondEngine(folder, tls)
     try:
         engine.set_up()
         yield engine
