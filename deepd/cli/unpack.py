@@ -1,7 +1,7 @@
 """A tar stream that nobody vouches for, to files of this machine and to nowhere else.
 
 Links are made last, so that no file is ever written through one of them; what would lead out of
-the folder is refused by `tarfile`'s data filter.
+the folder is refused. `tarfile` only reads here: its own filter came with Python 3.11.4.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -51,35 +51,24 @@ def unpack_folder(pieces: Iterator[bytes], folder: Path) -> None:
     links: list[tarfile.TarInfo] = []
     with _opened(pieces) as tar:
         for entry in tar:
-            checked = _checked(entry, folder)
+            path = _checked(entry, folder)
             if entry.issym():
                 links.append(entry)
+            elif entry.isdir():
+                path.mkdir(parents=True, exist_ok=True)
             else:
-                tar.extract(checked, folder, filter="fully_trusted")
-        for entry in links:
-            # Again, and now with all other entries in place.
-            checked = _checked(entry, folder)
-            path = folder / checked.name
-            path.unlink(missing_ok=True)
-            path.symlink_to(checked.linkname)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(tar, entry, path)
+        _link(links, folder)
 
 
 def unpack_file(pieces: Iterator[bytes], target: Path) -> None:
     """Write the one file of a tar; it takes the target's place when it is whole."""
     with _opened(pieces) as tar:
         entry = tar.next()
-        content = tar.extractfile(entry) if entry is not None and entry.isfile() else None
-        if entry is None or content is None:
+        if entry is None or not entry.isfile():
             raise ProtocolError("the sandbox sent something else than one file")
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                copy(content, file)
-            Path(name).chmod(entry.mode & 0o755 | 0o600)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        _write(tar, entry, target)
 
 
 def print_file(pieces: Iterator[bytes], out: IO[bytes]) -> None:
@@ -99,25 +88,64 @@ def copy(source: IO[bytes], out: IO[bytes]) -> None:
 
 
 def _opened(pieces: Iterator[bytes]) -> tarfile.TarFile:
-    if not hasattr(tarfile, "data_filter"):
-        raise ForbiddenError(
-            "this Python cannot unpack safely", next_step="use Python 3.11.4 or newer"
-        )
     return tarfile.open(fileobj=io.BufferedReader(PieceReader(pieces), _PIECE), mode="r|")
 
 
-def _checked(entry: tarfile.TarInfo, folder: Path) -> tarfile.TarInfo:
-    """Return the entry as it may be unpacked, or refuse it."""
+def _link(entries: Sequence[tarfile.TarInfo], folder: Path) -> None:
+    """Make the links: all, or none where one of them leads out now that the others are there."""
+    made: list[Path] = []
+    try:
+        for entry in entries:
+            path = _checked(entry, folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(entry.linkname)
+            made.append(path)
+        for entry in entries:
+            _checked(entry, folder)
+    except ForbiddenError:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
+    """Write a file whole or not at all; nobody but its owner may write it then."""
+    content = tar.extractfile(entry)
+    if content is None:
+        raise ProtocolError(f"the archive has no content of {entry.name[:200]!r}")
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:50]}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            copy(content, file)
+        Path(name).chmod(entry.mode & 0o755 | 0o600)
+        os.utime(name, (entry.mtime, entry.mtime))
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _checked(entry: tarfile.TarInfo, folder: Path) -> Path:
+    """Return where the entry may be unpacked to, or refuse it."""
     name = entry.name[:200]
     if not (entry.isfile() or entry.isdir() or entry.issym()):
         raise ForbiddenError(f"{name!r} in the archive is neither file, folder nor link")
     # Longer ones are how checks of real paths have been outwitted.
     if max(len(entry.name), len(entry.linkname)) > _LONGEST_NAME:
         raise ForbiddenError(f"{name!r}… in the archive is too long a name")
-    try:
-        return tarfile.data_filter(entry, str(folder))
-    except tarfile.FilterError as error:
+    path = folder / entry.name.lstrip("/")
+    _check_inside(path, folder, f"{name!r}")
+    if entry.issym():
+        # An absolute target takes the place of all before it.
+        _check_inside(path.parent / entry.linkname, folder, f"the link {name!r}")
+    return path
+
+
+def _check_inside(path: Path, folder: Path, what: str) -> None:
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    if real != root and not real.startswith(f"{root.rstrip('/')}/"):
         raise ForbiddenError(
-            f"the archive leads out of {folder}: {error}",
+            f"{what} of the archive leads out of {folder}",
             next_step="look at it in the sandbox, or take the tar itself with TO as `-`",
-        ) from None
+        )

@@ -43,6 +43,7 @@ FILE, FOLDER, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, ta
         [("link", LINK, "/etc")],
         [("link", LINK, "../..")],
         [("a", FOLDER, b""), ("a/link", LINK, "../../evil")],
+        [("link", LINK, "later/../evil"), ("later", LINK, ".")],
         [("hard", HARD, "/etc/passwd")],
         [("hard", HARD, "../outside")],
         [("dev", tarfile.CHRTYPE, b"")],
