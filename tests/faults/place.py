@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from tempfile import TemporaryDirectory
 
 from deepd.client.sync import Client
@@ -16,6 +17,9 @@ from deepd.store.store import Store
 from tests.faults.failpoints import VARIABLE
 from tests.faults.nursery import FAKE, Life, Nursery, wait_until_serving
 from tests.leftover import remove_leftovers
+
+KEEP = "DEEPD_TEST_KEEP"
+"""Names a folder that gets a copy of a place in which something failed."""
 
 HEAD = """\
 engine = "local"
@@ -117,6 +121,10 @@ def new_place(nursery: Nursery, *, head: str = HEAD) -> Iterator[Place]:
         place = Place(home, nursery, head=head)
         try:
             yield place
+        except BaseException:
+            if kept := os.environ.get(KEEP):
+                copytree(home, Path(kept) / home.name, ignore=ignore_patterns("run"))
+            raise
         finally:
             if place.life is not None:
                 place.life.end()
