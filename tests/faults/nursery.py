@@ -97,13 +97,16 @@ class Life:
 
 def wait_until_serving(client: Any, life: Life, within: float = 30.0) -> float:
     """Return the seconds until this daemon answers; also when it died first."""
-    began = time.monotonic()
+    began, left = time.monotonic(), within
     while not life.is_over():
+        asked = time.monotonic()
         with suppress(DaemonDownError, OSError):
             if client.info()["pid"] == life.pid:
                 break
-        assert time.monotonic() - began < within, "the daemon does not serve"
         time.sleep(0.002)
+        # Where all processes stood still for a while, that was not the daemon's fault.
+        left -= min(time.monotonic() - asked, 1.0)
+        assert left > 0, "the daemon does not serve"
     return time.monotonic() - began
 
 

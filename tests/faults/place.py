@@ -123,7 +123,7 @@ def new_place(nursery: Nursery, *, head: str = HEAD) -> Iterator[Place]:
             yield place
         except BaseException:
             if kept := os.environ.get(KEEP):
-                copytree(home, Path(kept) / home.name, ignore=ignore_patterns("run"))
+                copytree(home, Path(kept) / home.name, ignore=ignore_patterns("run", "std*"))
             raise
         finally:
             if place.life is not None:
