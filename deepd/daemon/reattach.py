@@ -15,6 +15,7 @@ from deepd.errors import (
     EngineRefusedError,
     LimitError,
     NotFoundError,
+    ProtocolError,
     SandboxError,
     SandboxStopped,
 )
@@ -42,6 +43,7 @@ class Reattach:
         self._waiting: dict[SessionName, set[asyncio.Future[None]]] = {}
         self._gone: dict[ContainerId, str] = {}
         self._missing_since: dict[str, float] = {}
+        self._deaf_since: dict[str, float] = {}
         sessions.on_attached(self._attached)
         sessions.on_gone(self._note_gone)
 
@@ -81,6 +83,8 @@ class Reattach:
             # Stopped, paused, being removed, or without a profile: its container may still be
             # there, and when it goes that is told.
             self._check_is_there(call, error)
+        except ProtocolError as error:
+            self._check_deaf(call, error)
         except (EngineRefusedError, SandboxError) as error:
             raise LostForGoodError(f"its sandbox is gone: {error}") from error
         except (EngineError, LimitError) as error:
@@ -99,11 +103,22 @@ class Reattach:
         elif loop.time() > self._missing_since.setdefault(call.container, loop.time()) + _MISSING:
             raise LostForGoodError(f"its container is gone: {error}") from error
 
-    def _attached(self, session: SessionName, _live: Live) -> None:
+    def _check_deaf(self, call: Call, error: ProtocolError) -> None:
+        """Give a call up when its guest, although it runs, could not be reached twice.
+
+        Once is not enough: where guest and daemon stood still together, only the clock went on.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._deaf_since.setdefault(call.container, now) > _WITHIN / 2:
+            raise LostForGoodError(f"its sandbox is gone: {error}") from error
+
+    def _attached(self, session: SessionName, live: Live) -> None:
+        self._deaf_since.pop(live.container, None)
         self._tell(session)
 
     def _note_gone(self, session: SessionName, container: ContainerId, cause: str) -> None:
         self._gone[container] = cause
+        self._deaf_since.pop(container, None)
         while len(self._gone) > _KEPT_CAUSES:
             del self._gone[next(iter(self._gone))]
         self._tell(session)

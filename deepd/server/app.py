@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.routing import Router
@@ -22,7 +22,6 @@ from deepd.server.grants import GrantRoutes
 from deepd.server.guard import Guard
 from deepd.server.health import HealthRoutes
 from deepd.server.logs import LogRoutes
-from deepd.server.openapi import openapi_document
 from deepd.server.policy import PolicyRoutes
 from deepd.server.profiles import ProfileRoutes
 from deepd.server.reply import Whole
@@ -64,12 +63,17 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     @cache
     def schema() -> bytes:
+        # Made when it is asked for: it takes a tenth of a second, which no start waits for.
+        from deepd.server.openapi import openapi_document  # noqa: PLC0415 - as said
+
         return encode(openapi_document(table, deepd.__version__))
 
     async def openapi(_request: Request) -> ASGIApp:
         return Whole(schema(), "application/json")
 
-    table.append(Endpoint("GET", "/v1/openapi.json", openapi, "This document"))
+    table.append(
+        Endpoint("GET", "/v1/openapi.json", openapi, "This document", reply=dict[str, Any])
+    )
     return table
 
 

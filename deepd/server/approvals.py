@@ -8,7 +8,10 @@ from deepd.errors import BadRequestError
 from deepd.model.approval import Approval, ApprovalState, Approved, Decision, Denied
 from deepd.model.grant import Remember
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import BODY, NAMED
+from deepd.server.parameter import CLIENT, choice, header
 from deepd.server.policy import edit_lines, policy_of
+from deepd.server.replies import ApprovalList, ProposalShown
 from deepd.server.reply import json_reply
 from deepd.server.request import caller_of, query_text, read_model
 from deepd.server.services import Services
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _STATES: tuple[ApprovalState, ...] = get_args(ApprovalState)
+_IF_MATCH = header(
+    "If-Match",
+    {"type": "string", "pattern": '^"?[0-9a-f]{64}"?$'},
+    "the fingerprint of what was shown",
+).needed()
 
 
 class ApprovalRoutes:
@@ -37,7 +45,8 @@ class ApprovalRoutes:
                 self.all,
                 "What waits for a decision",
                 operator_only=True,
-                query=("state",),
+                reply=ApprovalList,
+                parameters=(choice("state", *_STATES, "all"),),
             ),
             Endpoint(
                 "GET",
@@ -46,6 +55,7 @@ class ApprovalRoutes:
                 "One approval",
                 operator_only=True,
                 reply=Approval,
+                fails=NAMED,
             ),
             Endpoint(
                 "GET",
@@ -53,6 +63,8 @@ class ApprovalRoutes:
                 self.proposal,
                 "What may be remembered of it, and what else that would have let pass",
                 operator_only=True,
+                reply=ProposalShown,
+                fails=(*NAMED, "gone"),
             ),
             Endpoint(
                 "POST",
@@ -62,13 +74,15 @@ class ApprovalRoutes:
                 operator_only=True,
                 body=DecisionRequest,
                 reply=Approval,
+                parameters=(_IF_MATCH, CLIENT),
+                fails=(*NAMED, *BODY, "fingerprint", "already-decided", "conflict"),
             ),
         ]
 
     async def all(self, request: Request) -> ASGIApp:
         state = _state(query_text(request, "state", "pending"))
         last = self._services.events.last()
-        return json_reply({"approvals": self._services.approvals.list(state), "last_event": last})
+        return json_reply(ApprovalList(self._services.approvals.list(state), last))
 
     async def one(self, request: Request) -> ASGIApp:
         return json_reply(self._services.approvals.get(request.path_params["approval"]))

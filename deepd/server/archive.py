@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from deepd.model.ids import SessionName
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import BODY, REACH
+from deepd.server.parameter import text
+from deepd.server.replies import PathShown
 from deepd.server.reply import Stream, json_reply
 from deepd.server.request import query_text, read_pieces
 from deepd.server.services import Services
@@ -35,7 +38,9 @@ class ArchiveRoutes:
                 self.download,
                 "A file or folder as tar",
                 operator_only=True,
-                query=("path",),
+                reply="application/x-tar",
+                parameters=(text("path").needed(),),
+                fails=(*REACH, "bad-arguments", "file"),
             ),
             Endpoint(
                 "PUT",
@@ -43,7 +48,10 @@ class ArchiveRoutes:
                 self.upload,
                 "Unpack a tar into a folder",
                 operator_only=True,
-                query=("path",),
+                reply=PathShown,
+                raw=True,
+                parameters=(text("path").needed(),),
+                fails=(*REACH, *BODY, "file"),
             ),
         ]
 
@@ -62,7 +70,7 @@ class ArchiveRoutes:
             live = await sessions.ready(name, within=_READY_WITHIN)
             pieces = read_pieces(request, limits.archive, limits.body_seconds)
             await live.sandbox.extract(path, pieces)
-        return json_reply({"path": path})
+        return json_reply(PathShown(path))
 
     async def _pieces(self, name: SessionName, path: str) -> AsyncIterator[bytes]:
         sessions = self._services.sessions

@@ -7,10 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from deepd.errors import NotFoundError, TooLargeError
 from deepd.model.call import OPEN, Call
-from deepd.model.ids import SessionName, parse_session_name
+from deepd.model.ids import SessionName
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import BODY, CALL, NAMED
 from deepd.server.outcome import follow
-from deepd.server.reply import Whole, empty_reply, json_reply, lines_reply, location
+from deepd.server.parameter import CLIENT, MAKES_A_CALL, SESSION, Parameter, flag, number
+from deepd.server.replies import CallList, Done
+from deepd.server.reply import (
+    NDJSON,
+    OCTETS,
+    Whole,
+    empty_reply,
+    json_reply,
+    lines_reply,
+    location,
+)
 from deepd.server.request import (
     caller_of,
     given_up_when_gone,
@@ -18,7 +29,7 @@ from deepd.server.request import (
     query_flag,
     query_number,
     query_seconds,
-    query_text,
+    query_session,
     read_bytes,
     read_model,
     refuse_agents,
@@ -36,6 +47,7 @@ if TYPE_CHECKING:
 _ONE = "/v1/calls/{call}"
 _ID_LENGTH = 32
 _LONGEST_WAIT = 3600.0
+_MOST_CALLS = 10_000
 
 
 class CallRoutes:
@@ -55,21 +67,35 @@ class CallRoutes:
                 "Make any call; waits for its end unless Prefer: respond-async",
                 body=SubmitCall,
                 reply=Call,
+                taken=Call,
+                parameters=MAKES_A_CALL,
+                fails=CALL,
             ),
             Endpoint(
                 "GET",
                 "/v1/calls",
                 self.all,
                 "Calls, newest first",
-                query=("session", "open", "limit"),
+                reply=CallList,
+                parameters=(SESSION, flag("open"), number("limit", highest=_MOST_CALLS)),
             ),
-            Endpoint("GET", _ONE, self.one, "One call", reply=Call, query=("wait",)),
+            Endpoint(
+                "GET",
+                _ONE,
+                self.one,
+                "One call; with wait its end, if it comes within so many seconds",
+                reply=Call,
+                parameters=(Parameter("wait", {"type": "number", "minimum": 0}),),
+                fails=NAMED,
+            ),
             Endpoint(
                 "GET",
                 f"{_ONE}/output",
                 self.output,
                 "What it printed, as NDJSON; follow=1 until it ends",
-                query=("after", "follow"),
+                reply=NDJSON,
+                parameters=(number("after"), flag("follow")),
+                fails=NAMED,
             ),
             Endpoint(
                 "GET",
@@ -77,14 +103,38 @@ class CallRoutes:
                 self.body,
                 "What came as the body of an open call, for the person who decides",
                 operator_only=True,
+                reply=OCTETS,
+                fails=(*NAMED, "gone", "too-large"),
             ),
             Endpoint(
-                "POST", f"{_ONE}/cancel", self.cancel, "End it", body=CancelRequest, reply=Call
+                "POST",
+                f"{_ONE}/cancel",
+                self.cancel,
+                "End it",
+                body=CancelRequest,
+                reply=Call,
+                parameters=(CLIENT,),
+                fails=(*NAMED, *BODY),
             ),
             Endpoint(
-                "POST", f"{_ONE}/stdin", self.stdin, "Write to its stdin: raw bytes", query=("eof",)
+                "POST",
+                f"{_ONE}/stdin",
+                self.stdin,
+                "Write to its stdin: raw bytes",
+                reply=Done,
+                raw=True,
+                parameters=(flag("eof"),),
+                fails=(*NAMED, *BODY, "conflict", "lost", "sandbox"),
             ),
-            Endpoint("POST", f"{_ONE}/resize", self.resize, "Its pty's size", body=PtySize),
+            Endpoint(
+                "POST",
+                f"{_ONE}/resize",
+                self.resize,
+                "Its pty's size",
+                body=PtySize,
+                reply=Done,
+                fails=(*NAMED, *BODY, "conflict", "lost", "sandbox"),
+            ),
         ]
 
     async def submit(self, request: Request) -> ASGIApp:
@@ -101,9 +151,9 @@ class CallRoutes:
         calls = self._calls.list(
             session,
             open_only=query_flag(request, "open"),
-            limit=query_number(request, "limit", 100, highest=10_000),
+            limit=query_number(request, "limit", 100, highest=_MOST_CALLS),
         )
-        return json_reply({"calls": calls})
+        return json_reply(CallList(calls))
 
     async def one(self, request: Request) -> ASGIApp:
         call = self._call(request)
@@ -128,7 +178,7 @@ class CallRoutes:
                 f"the body has {call.body_size} bytes, too many to be shown",
                 next_step="compare its sha256 with the file that it is said to be",
             )
-        return Whole(self._calls.asked_body(call), "application/octet-stream")
+        return Whole(self._calls.asked_body(call), OCTETS)
 
     async def cancel(self, request: Request) -> ASGIApp:
         call = self._call(request)
@@ -155,11 +205,10 @@ class CallRoutes:
 
     def _session(self, request: Request) -> SessionName | None:
         """Return which session's calls are asked for; agents name theirs."""
-        name = query_text(request, "session", "")
-        if name:
-            return parse_session_name(name)
-        refuse_agents(request)
-        return None
+        session = query_session(request)
+        if session is None:
+            refuse_agents(request)
+        return session
 
     async def _wait(self, call: Call, seconds: float) -> Call:
         try:

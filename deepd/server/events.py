@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from deepd.errors import BadRequestError
 from deepd.model.event import Dropped, Event
-from deepd.model.ids import SessionName, parse_session_name
+from deepd.model.ids import SessionName
 from deepd.server.endpoint import Endpoint
-from deepd.server.reply import SSE, Stream, lines_reply
+from deepd.server.parameter import SESSION, flag, header, number
+from deepd.server.reply import NDJSON, SSE, Stream, lines_reply
 from deepd.server.request import (
     accepts,
     query_flag,
     query_number,
-    query_text,
+    query_session,
     refuse_agents,
 )
 from deepd.server.services import Events, Services
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _PAGE = 1000
+_NONE = -1
+_LAST_EVENT = header(
+    "Last-Event-ID",
+    {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    "as `after`, which it goes before: a browser sends it when it comes back",
+)
 
 
 class EventRoutes:
@@ -41,7 +48,9 @@ class EventRoutes:
                 "/v1/events",
                 self.all,
                 "Events after a number, as NDJSON or SSE; a `dropped` line says where to resume",
-                query=("after", "follow", "session"),
+                reply=NDJSON,
+                parameters=(number("after"), flag("follow"), SESSION, _LAST_EVENT),
+                fails=("gone",),
             )
         ]
 
@@ -62,21 +71,21 @@ class EventRoutes:
 
 
 def _session(request: Request) -> SessionName | None:
-    name = query_text(request, "session", "")
-    if not name:
+    session = query_session(request)
+    if session is None:
         refuse_agents(request)
-        return None
-    return parse_session_name(name)
+    return session
 
 
 def _after(request: Request) -> int | None:
     """Return the last number that the caller has; a reconnecting browser sends it as a header."""
+    asked = query_number(request, "after", _NONE)
     header = request.headers.get("last-event-id", "")
     if header:
         if not header.isdigit() or len(header) > 18:
             raise BadRequestError("Last-Event-ID is the number of an event")
         return int(header)
-    return query_number(request, "after", 0) if query_text(request, "after", "") else None
+    return None if asked == _NONE else asked
 
 
 async def _stored(events: Events, after: int) -> AsyncIterator[Event | Dropped]:

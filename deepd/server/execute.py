@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from deepd.model.call import OPEN, Call
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import CALL
 from deepd.server.outcome import Output, error_of, follow
+from deepd.server.parameter import MAKES_A_CALL
+from deepd.server.replies import CallTaken, ExecResult
 from deepd.server.reply import NDJSON, json_reply, lines_reply, location, problem_reply
 from deepd.server.request import accepts, read_model, wants_no_wait
 from deepd.server.services import Services
@@ -35,6 +38,10 @@ class ExecuteRoutes:
                 self.execute,
                 "Run a command; with Accept: application/x-ndjson its output as it comes",
                 body=ExecRequest,
+                reply=ExecResult,
+                taken=CallTaken,
+                parameters=MAKES_A_CALL,
+                fails=CALL,
             )
         ]
 
@@ -47,7 +54,7 @@ class ExecuteRoutes:
             return lines_reply(self._lines(call))
         if call.state in OPEN:
             if wanted.background or wants_no_wait(request):
-                return json_reply({"call": call}, 202, location(f"/v1/calls/{call.id}"))
+                return json_reply(CallTaken(call), 202, location(f"/v1/calls/{call.id}"))
             call = await wait_for_end(self._services, request, call)
         return await self._whole(call)
 
@@ -56,14 +63,8 @@ class ExecuteRoutes:
         both = output.both()
         if (error := error_of(call, both)) is not None:
             return problem_reply(error, extra={"call": call.id, "rule": call.rule})
-        return json_reply(
-            {
-                "call": call,
-                "stdout": pack(output.stream(1)),
-                "stderr": pack(output.stream(2)),
-                "output": pack(both),
-            }
-        )
+        stdout, stderr = output.stream(1), output.stream(2)
+        return json_reply(ExecResult(call, pack(stdout), pack(stderr), pack(both)))
 
     async def _lines(self, call: Call) -> AsyncIterator[dict[str, Any]]:
         first: dict[str, Any] = {"kind": "call", "call": call}

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from deepd.errors import BadRequestError, TooLargeError
 from deepd.model.call import Call
+from deepd.model.files import FileStat
 from deepd.server.bodies import received_body
 from deepd.server.endpoint import Endpoint
-from deepd.server.reply import Headers, Stream, json_reply
+from deepd.server.failures import FILE
+from deepd.server.parameter import MAKES_A_CALL, Parameter, flag, header, some_text, text
+from deepd.server.replies import Edited, Entries, Matches, PathShown, Written
+from deepd.server.reply import OCTETS, Headers, Stream, json_reply
 from deepd.server.request import query_flag, query_number, query_text, read_model
 from deepd.server.services import Services
 from deepd.server.submit import run_call
@@ -22,6 +26,16 @@ if TYPE_CHECKING:
 
 _SESSION = "/v1/sessions/{session}"
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
+_RANGE_HEADER = header(
+    "Range",
+    {"type": "string", "pattern": "^bytes=[0-9]{1,18}-([0-9]{1,18})?$"},
+    "one part; the answer is 206",
+)
+_PATH = text("path").needed()
+_IN = text("path", "the work dir without it")
+_PATTERN = some_text("pattern")
+_KEPT = -1
+_MODE = Parameter("mode", {"type": "string", "pattern": "^[0-7]{1,4}$"}, "octal")
 
 
 class FileRoutes:
@@ -35,30 +49,60 @@ class FileRoutes:
         files, edit = f"{_SESSION}/files", f"{_SESSION}/edit"
         return [
             Endpoint(
-                "GET", files, self.read, "A file's bytes, or a Range of them", query=("path",)
+                "GET",
+                files,
+                self.read,
+                "A file's bytes, or a Range of them",
+                reply=OCTETS,
+                parameters=(_PATH, _RANGE_HEADER, *MAKES_A_CALL),
+                fails=FILE,
             ),
             Endpoint(
                 "PUT",
                 files,
                 self.write,
                 "Write a file: raw bytes of any size, replaced at once",
-                query=("path", "mode", "append"),
+                reply=Written,
+                raw=True,
+                parameters=(_PATH, _MODE, flag("append"), *MAKES_A_CALL),
+                fails=FILE,
             ),
-            Endpoint("POST", edit, self.edit, "Replace text in a file", body=EditRequest),
-            Endpoint("GET", f"{_SESSION}/stat", self.stat, "One path", query=("path",)),
+            Endpoint(
+                "POST",
+                edit,
+                self.edit,
+                "Replace text in a file",
+                body=EditRequest,
+                reply=Edited,
+                parameters=MAKES_A_CALL,
+                fails=FILE,
+            ),
+            Endpoint(
+                "GET",
+                f"{_SESSION}/stat",
+                self.stat,
+                "One path",
+                reply=FileStat,
+                parameters=(_PATH, *MAKES_A_CALL),
+                fails=FILE,
+            ),
             Endpoint(
                 "DELETE",
                 files,
                 self.remove,
                 "Remove a file, or with recursive=1 a folder and all in it",
-                query=("path", "recursive"),
+                reply=PathShown,
+                parameters=(_PATH, flag("recursive"), *MAKES_A_CALL),
+                fails=FILE,
             ),
             Endpoint(
                 "POST",
                 f"{_SESSION}/mkdir",
                 self.mkdir,
                 "Make a folder and those above it; existing is no error",
-                query=("path",),
+                reply=PathShown,
+                parameters=(_PATH, *MAKES_A_CALL),
+                fails=FILE,
             ),
             Endpoint(
                 "POST",
@@ -66,34 +110,45 @@ class FileRoutes:
                 self.rename,
                 "Move a file or a folder",
                 body=RenameRequest,
+                reply=PathShown,
+                parameters=MAKES_A_CALL,
+                fails=FILE,
             ),
             Endpoint(
                 "GET",
                 f"{_SESSION}/realpath",
                 self.realpath,
                 "Where a path leads, whether something is there or not",
-                query=("path",),
+                reply=PathShown,
+                parameters=(_PATH, *MAKES_A_CALL),
+                fails=FILE,
             ),
             Endpoint(
                 "GET",
                 f"{_SESSION}/ls",
                 self.ls,
                 "A folder's entries; with follow=1 what links lead to",
-                query=("path", "follow"),
+                reply=Entries,
+                parameters=(_IN, flag("follow"), *MAKES_A_CALL),
+                fails=FILE,
             ),
             Endpoint(
                 "GET",
                 f"{_SESSION}/glob",
                 self.glob,
                 "Files by name, `**` at any depth",
-                query=("pattern", "path", "hidden"),
+                reply=Entries,
+                parameters=(_PATTERN, _IN, flag("hidden"), *MAKES_A_CALL),
+                fails=FILE,
             ),
             Endpoint(
                 "GET",
                 f"{_SESSION}/grep",
                 self.grep,
                 "Lines by a regular expression (RE2)",
-                query=("pattern", "path", "glob", "hidden"),
+                reply=Matches,
+                parameters=(_PATTERN, _IN, text("glob"), flag("hidden"), *MAKES_A_CALL),
+                fails=FILE,
             ),
         ]
 
@@ -111,12 +166,13 @@ class FileRoutes:
                 next_step="read it in ranges, or as an archive",
             )
         status, headers = (200, ()) if wanted is None else _part(wanted[0], call)
-        return Stream(self._bytes(call), "application/octet-stream", status, headers)
+        return Stream(self._bytes(call), OCTETS, status, headers)
 
     async def write(self, request: Request) -> ASGIApp:
         args: dict[str, Any] = {"path": query_text(request, "path")}
-        if query_text(request, "mode", ""):
-            args["mode"] = query_number(request, "mode", 0, highest=0o7777, base=8)
+        mode = query_number(request, "mode", _KEPT, highest=0o7777, base=8)
+        if mode != _KEPT:
+            args["mode"] = mode
         if query_flag(request, "append"):
             args["append"] = True
         services = self._services

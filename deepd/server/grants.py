@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from deepd.errors import BadRequestError, GoneError
 from deepd.model.grant import Grant
-from deepd.model.ids import parse_session_name
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import NAMED
+from deepd.server.parameter import CLIENT, SESSION, choice
+from deepd.server.replies import GrantList, GrantsEnded, GrantShown
 from deepd.server.reply import json_reply
-from deepd.server.request import caller_of, query_text
+from deepd.server.request import caller_of, query_session, query_text
 from deepd.server.services import Grants, Services
 from deepd.wire.encode import fields_of
 
@@ -33,7 +35,9 @@ class GrantRoutes:
                 self.all,
                 "What is remembered, by whom, what is left of it; state=all shows what ended too",
                 operator_only=True,
-                query=("state", "session"),
+                reply=GrantList,
+                parameters=(choice("state", "active", "all"), SESSION),
+                fails=("gone",),
             ),
             Endpoint(
                 "DELETE",
@@ -42,6 +46,8 @@ class GrantRoutes:
                 "End one: such calls are asked again",
                 operator_only=True,
                 reply=Grant,
+                parameters=(CLIENT,),
+                fails=(*NAMED, "gone", "conflict"),
             ),
             Endpoint(
                 "DELETE",
@@ -49,7 +55,9 @@ class GrantRoutes:
                 self.revoke_all,
                 "End all, or those that were given in a session",
                 operator_only=True,
-                query=("session",),
+                reply=GrantsEnded,
+                parameters=(SESSION, CLIENT),
+                fails=("gone",),
             ),
         ]
 
@@ -57,19 +65,19 @@ class GrantRoutes:
         state = query_text(request, "state", "active")
         if state not in {"active", "all"}:
             raise BadRequestError("state is one of active, all")
-        session = query_text(request, "session", "")
+        session = query_session(request)
         found = self._grants().all(ended=state == "all")
-        chosen = [grant for grant in found if session in ("", grant.session)]
-        grants = [{**fields_of(grant), "left": grant.left} for grant in chosen]
-        return json_reply({"grants": grants})
+        chosen = [grant for grant in found if session in (None, grant.session)]
+        return json_reply(
+            GrantList([GrantShown(**fields_of(grant), left=grant.left) for grant in chosen])
+        )
 
     async def revoke(self, request: Request) -> ASGIApp:
         return json_reply(self._grants().revoke(request.path_params["grant"], caller_of(request)))
 
     async def revoke_all(self, request: Request) -> ASGIApp:
-        name = query_text(request, "session", "")
-        session = parse_session_name(name) if name else None
-        return json_reply({"grants": self._grants().revoke_all(session, caller_of(request))})
+        ended = self._grants().revoke_all(query_session(request), caller_of(request))
+        return json_reply(GrantsEnded(ended))
 
     def _grants(self) -> Grants:
         if self._services.grants is None:

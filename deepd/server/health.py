@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import BODY
 from deepd.server.metrics import render_metrics
+from deepd.server.parameter import number
 from deepd.server.profiles import profile_states
+from deepd.server.replies import AuditPage, DaemonInfo, Health, Stopping
 from deepd.server.reply import Whole, json_reply
 from deepd.server.request import query_number, read_model
 from deepd.server.services import Services
@@ -15,6 +18,8 @@ from deepd.wire.models import StopRequest
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
+
+_MOST_ROWS = 10_000
 
 
 class HealthRoutes:
@@ -26,16 +31,37 @@ class HealthRoutes:
     def endpoints(self) -> list[Endpoint]:
         """Return the table's lines."""
         return [
-            Endpoint("GET", "/v1/health", self.health, "Whether daemon and engine are well"),
-            Endpoint("GET", "/v1/info", self.info, "Versions, paths, engine", operator_only=True),
-            Endpoint("GET", "/metrics", self.metrics, "Prometheus' text", operator_only=True),
+            Endpoint(
+                "GET",
+                "/v1/health",
+                self.health,
+                "Whether daemon and engine are well",
+                reply=Health,
+            ),
+            Endpoint(
+                "GET",
+                "/v1/info",
+                self.info,
+                "Versions, paths, engine",
+                operator_only=True,
+                reply=DaemonInfo,
+            ),
+            Endpoint(
+                "GET",
+                "/metrics",
+                self.metrics,
+                "Prometheus' text",
+                operator_only=True,
+                reply="text/plain",
+            ),
             Endpoint(
                 "GET",
                 "/v1/audit",
                 self.audit,
                 "Decisions and calls, each chained to the one before",
                 operator_only=True,
-                query=("after", "limit"),
+                reply=AuditPage,
+                parameters=(number("after"), number("limit", highest=_MOST_ROWS)),
             ),
             Endpoint(
                 "POST",
@@ -44,6 +70,8 @@ class HealthRoutes:
                 "End the daemon",
                 operator_only=True,
                 body=StopRequest,
+                taken=Stopping,
+                fails=BODY,
             ),
         ]
 
@@ -70,12 +98,11 @@ class HealthRoutes:
 
     async def audit(self, request: Request) -> ASGIApp:
         after = query_number(request, "after", 0)
-        limit = query_number(request, "limit", 1000, highest=10_000)
+        limit = query_number(request, "limit", 1000, highest=_MOST_ROWS)
         rows = self._services.audit(after, limit) if self._services.audit else ()
-        return json_reply({"rows": rows})
+        return json_reply(AuditPage(rows))
 
     async def stop(self, request: Request) -> ASGIApp:
         wanted = await read_model(request, StopRequest, self._services.limits)
         self._services.stop(wanted.keep)
-        reply: dict[str, Any] = {"stopping": True, "keep": wanted.keep}
-        return json_reply(reply, 202)
+        return json_reply(Stopping(stopping=True, keep=wanted.keep), 202)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from deepd.errors import BadRequestError
 from deepd.server.endpoint import Endpoint
-from deepd.server.reply import batches_reply
+from deepd.server.failures import NAMED
+from deepd.server.parameter import NO_ZERO, Parameter, flag, number
+from deepd.server.reply import NDJSON, batches_reply
 from deepd.server.request import query_flag, query_number, query_text
 from deepd.server.services import Services
 from deepd.server.sessions import session_of
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _MAX_SEARCH = 1000
+_MOST_LINES = 100_000
+_SEARCH = Parameter(
+    "search", {"type": "string", "maxLength": _MAX_SEARCH, "pattern": NO_ZERO}, "only such lines"
+)
 
 
 class LogRoutes:
@@ -32,7 +38,15 @@ class LogRoutes:
                 "/v1/sessions/{session}/logs",
                 self.lines,
                 "Output and life of a session as NDJSON",
-                query=("after", "search", "follow", "limit", "newest"),
+                reply=NDJSON,
+                parameters=(
+                    number("after"),
+                    _SEARCH,
+                    flag("follow"),
+                    number("limit", highest=_MOST_LINES),
+                    number("newest", "only so many of the last lines", highest=_MOST_LINES),
+                ),
+                fails=NAMED,
             )
         ]
 
@@ -48,7 +62,7 @@ class LogRoutes:
                 after=query_number(request, "after", 0),
                 search=search,
                 follow=query_flag(request, "follow"),
-                limit=query_number(request, "limit", 1000, highest=100_000),
-                newest=query_number(request, "newest", 0, highest=100_000),
+                limit=query_number(request, "limit", 1000, highest=_MOST_LINES),
+                newest=query_number(request, "newest", 0, highest=_MOST_LINES),
             )
         )

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepd.daemon.backtest import Backtest
 from deepd.errors import GoneError
 from deepd.model.ids import parse_profile_name, parse_session_name
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import BODY, NAMED
+from deepd.server.replies import ExplanationShown
 from deepd.server.reply import json_reply
 from deepd.server.request import read_model
 from deepd.server.services import Policy, Services
@@ -36,6 +39,8 @@ class PolicyRoutes:
                 "What would be decided about a call, why, and the smallest edit that changes it",
                 operator_only=True,
                 body=ExplainRequest,
+                reply=ExplanationShown,
+                fails=(*NAMED, *BODY, "gone", "bad-profile"),
             ),
             Endpoint(
                 "POST",
@@ -44,6 +49,8 @@ class PolicyRoutes:
                 "What a profile would have said to the stored calls: what passes, is held, denied",
                 operator_only=True,
                 body=BacktestRequest,
+                reply=Backtest,
+                fails=(*NAMED, *BODY, "gone", "bad-profile"),
             ),
         ]
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from deepd.errors import NotFoundError
 from deepd.model.ids import parse_profile_name
 from deepd.server.endpoint import Endpoint
+from deepd.server.failures import NAMED
+from deepd.server.replies import Plan, ProfileInForce, ProfileList
 from deepd.server.reply import json_reply
 from deepd.server.services import Services
 from deepd.wire.encode import fields_of
@@ -27,14 +29,38 @@ class ProfileRoutes:
         """Return the table's lines."""
         return [
             Endpoint(
-                "GET", "/v1/profiles", self.all, "The profiles and their states", operator_only=True
+                "GET",
+                "/v1/profiles",
+                self.all,
+                "The profiles and their states",
+                operator_only=True,
+                reply=ProfileList,
             ),
-            Endpoint("GET", "/v1/profiles/{profile}", self.one, "One profile", operator_only=True),
             Endpoint(
-                "POST", "/v1/reload", self.reload, "Read the profiles again", operator_only=True
+                "GET",
+                "/v1/profiles/{profile}",
+                self.one,
+                "One profile",
+                operator_only=True,
+                reply=ProfileInForce,
+                fails=NAMED,
             ),
             Endpoint(
-                "GET", "/v1/plan", self.plan, "What the next look would do", operator_only=True
+                "POST",
+                "/v1/reload",
+                self.reload,
+                "Read the profiles again",
+                operator_only=True,
+                reply=ProfileList,
+                fails=("bad-profile",),
+            ),
+            Endpoint(
+                "GET",
+                "/v1/plan",
+                self.plan,
+                "What the next look would do",
+                operator_only=True,
+                reply=Plan,
             ),
         ]
 

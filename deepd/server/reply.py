@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
+OCTETS = "application/octet-stream"
 
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import parse_qsl
@@ -14,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from deepd.errors import ArgumentsError, BadRequestError, ForbiddenError, TooLargeError
 from deepd.model.caller import Caller
+from deepd.model.ids import SessionName, parse_session_name
 from deepd.server.limits import Limits
 from deepd.server.protocol import Peer
 
@@ -198,7 +200,21 @@ def _query(request: Request) -> dict[str, str]:
         text = request.scope["query_string"].decode("latin-1")
         pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
         parsed = request.scope["deepd.query"] = dict(pairs)
+        if len(parsed) < len(pairs):
+            raise BadRequestError("a query parameter is given twice")
     return parsed
+
+
+def refuse_unknown(request: Request, known: AbstractSet[str]) -> None:
+    """Raise for a query parameter that the route does not have: ignored, it would mislead."""
+    if not request.scope["query_string"]:
+        return
+    for name in _query(request):
+        if name not in known:
+            takes = ", ".join(sorted(known)) or "none"
+            raise BadRequestError(
+                f"there is no query parameter {name[:80]!r} here", next_step=f"it takes: {takes}"
+            )
 
 
 def query_text(request: Request, name: str, default: str | None = None) -> str:
@@ -213,8 +229,8 @@ def query_text(request: Request, name: str, default: str | None = None) -> str:
 
 def query_flag(request: Request, name: str) -> bool:
     """Return whether a query parameter is on: `1` or `true`."""
-    match query_text(request, name, "").lower():
-        case "" | "0" | "false":
+    match query_text(request, name, "0").lower():
+        case "0" | "false":
             return False
         case "1" | "true":
             return True
@@ -226,27 +242,33 @@ def query_number(
     request: Request, name: str, default: int, *, highest: int = 1 << 62, base: int = 10
 ) -> int:
     """Return a whole, not negative query parameter."""
-    text = query_text(request, name, "")
-    if not text:
+    if name not in _query(request):
         return default
+    text = query_text(request, name)
     digits = "01234567" if base == 8 else "0123456789"
-    if len(text) > 19 or set(text) - set(digits) or int(text, base) > highest:
+    if not 0 < len(text) <= 19 or set(text) - set(digits) or int(text, base) > highest:
         raise BadRequestError(f"the query parameter {name} is a number up to {highest}")
     return int(text, base)
 
 
 def query_seconds(request: Request, name: str, highest: float) -> float | None:
     """Return a query parameter in seconds, at most `highest`."""
-    text = query_text(request, name, "")
-    if not text:
+    if name not in _query(request):
         return None
     try:
-        seconds = float(text)
+        seconds = float(query_text(request, name))
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
         raise BadRequestError(f"the query parameter {name} is a number of seconds")
     return min(seconds, highest)
+
+
+def query_session(request: Request) -> SessionName | None:
+    """Return the session that the query names; `None` for all of them."""
+    if "session" not in _query(request):
+        return None
+    return parse_session_name(query_text(request, "session"))
 
 
 def refuse_agents(request: Request) -> None:

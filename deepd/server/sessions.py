@@ -6,7 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from deepd.model.ids import SessionName, parse_profile_name, parse_session_name
+from deepd.model.sandbox import SandboxStats
+from deepd.model.session import SessionView
 from deepd.server.endpoint import Endpoint, Handle
+from deepd.server.failures import BODY, NAMED, REACH
+from deepd.server.parameter import flag
+from deepd.server.replies import Done, SessionList
 from deepd.server.reply import empty_reply, json_reply
 from deepd.server.request import query_flag, read_model
 from deepd.server.services import Services
@@ -35,19 +40,41 @@ class SessionRoutes:
         sessions = self._services.sessions
         return [
             Endpoint(
-                "GET", "/v1/sessions", self.all, "All sessions as observed", operator_only=True
+                "GET",
+                "/v1/sessions",
+                self.all,
+                "All sessions as observed",
+                operator_only=True,
+                reply=SessionList,
             ),
-            Endpoint("POST", "/v1/sessions", self.open, "Get or make a session", body=OpenSession),
-            Endpoint("GET", _ONE, self.one, "One session"),
+            Endpoint(
+                "POST",
+                "/v1/sessions",
+                self.open,
+                "Get or make a session",
+                body=OpenSession,
+                reply=SessionView,
+                fails=(*NAMED, *BODY, "conflict", "bad-profile"),
+            ),
+            Endpoint("GET", _ONE, self.one, "One session", reply=SessionView, fails=NAMED),
             Endpoint(
                 "DELETE",
                 _ONE,
                 self.close,
                 "Remove it; its workspace stays unless purge",
                 operator_only=True,
-                query=("purge",),
+                reply=Done,
+                parameters=(flag("purge"),),
+                fails=REACH,
             ),
-            Endpoint("GET", f"{_ONE}/stats", self.stats, "What its sandbox uses now"),
+            Endpoint(
+                "GET",
+                f"{_ONE}/stats",
+                self.stats,
+                "What its sandbox uses now",
+                reply=SandboxStats,
+                fails=REACH,
+            ),
             self._change("start", sessions.start, "Want it running"),
             self._change("stop", sessions.stop, "Stop its sandbox"),
             self._change("pause", sessions.pause, "Freeze its processes"),
@@ -57,7 +84,7 @@ class SessionRoutes:
     async def all(self, _request: Request) -> ASGIApp:
         # The number is read first: following after it has no gap, at worst a repetition.
         last = self._services.events.last()
-        return json_reply({"sessions": self._services.sessions.list(), "last_event": last})
+        return json_reply(SessionList(self._services.sessions.list(), last))
 
     async def open(self, request: Request) -> ASGIApp:
         wanted = await read_model(request, OpenSession, self._services.limits)
@@ -84,4 +111,12 @@ class SessionRoutes:
             return json_reply(self._services.sessions.view(name))
 
         changed: Handle = handle
-        return Endpoint("POST", f"{_ONE}/{verb}", changed, summary, operator_only=True)
+        return Endpoint(
+            "POST",
+            f"{_ONE}/{verb}",
+            changed,
+            summary,
+            operator_only=True,
+            reply=SessionView,
+            fails=REACH,
+        )

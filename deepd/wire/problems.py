@@ -73,6 +73,12 @@ def status_of(error: DeepdError) -> int:
     return status
 
 
+def statuses_of(code: str) -> tuple[int, ...]:
+    """Return the statuses that errors of a code may have."""
+    own = TABLE[code][0]
+    return (own, *sorted({*_FILE_STATUS.values()} - {own})) if code == FileError.code else (own,)
+
+
 def to_problem(error: DeepdError, **extra: Any) -> dict[str, Any]:
     """Return the body for an error; `extra` goes in beside it, such as the call's id."""
     code = error.code if error.code in TABLE else "error"

@@ -19,7 +19,7 @@ from deepd.daemon.calls import CallService, Submit
 from deepd.daemon.events import EventBus
 from deepd.daemon.journal import Journal
 from deepd.engine.process import GuestProcess, spawn_guest
-from deepd.errors import DeepdError, EngineDownError, NotFoundError, SandboxStopped
+from deepd.errors import DeepdError, EngineDownError, NotFoundError, ProtocolError, SandboxStopped
 from deepd.guest.binary import guest_binary
 from deepd.guest.connection import Guest
 from deepd.model.body import Body
@@ -100,6 +100,8 @@ class FakeSessions:
         self._closed: list[Callable[[SessionName], None]] = []
         self.counts = {"running": 0, "held": 0}
         self.image = "sha256:1"
+        self.deaf = 0
+        """How often it does not answer to who attaches."""
         self._live: FakeLive | None = None
         self._attached: list[Callable[[SessionName, Any], None]] = []
         self._gone: list[Callable[[SessionName, ContainerId, str], None]] = []
@@ -125,6 +127,9 @@ class FakeSessions:
         async with self._attaching:
             if self.is_stopped:
                 raise SandboxStopped(f"{name} was stopped on purpose")
+            if self.deaf > 0:
+                self.deaf -= 1
+                raise ProtocolError("the sandbox's guest did not answer within 5 s")
             if self.is_down:
                 raise EngineDownError("nobody answers at unix:///docker.sock")
             if (live := self.live(name)) is not None:

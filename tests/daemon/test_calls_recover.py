@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deepd.daemon import reattach
 from deepd.daemon.calls import Submit
 from deepd.daemon.collect import IN_MEMORY
 from deepd.daemon.journal import Journal
@@ -180,6 +181,31 @@ async def test_a_stream_that_breaks_under_a_call_is_taken_up_again(worlds: World
     assert seen == expected
     assert world.calls.body(call.id) == expected
     assert worlds.machine.lines("ran") == ["ran"]
+
+
+async def test_a_guest_that_does_not_answer_once_is_waited_for(worlds: Worlds) -> None:
+    world = await worlds.start()
+    call = await start(world, f"{WAIT}; exit 9")
+    world.sessions.deaf = 1
+    await world.sessions.detach()
+    await eventually(lambda: world.sessions.live(MAIN) is not None)
+    go(worlds)
+    assert (await world.end(call)).exit_code == 9
+
+
+async def test_a_call_whose_guest_never_answers_again_is_lost(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reattach, "_WITHIN", 0.1)
+    world = await worlds.start()
+    call = await start(world, "sleep 60")
+    world.sessions.deaf = 1000
+    await world.sessions.detach()
+    ended = await world.end(call)
+    assert (ended.state, ended.reason) == (
+        CallState.LOST,
+        "its sandbox is gone: the sandbox's guest did not answer within 5 s",
+    )
 
 
 async def test_a_call_whose_container_went_away_is_lost_and_never_run_again(
