@@ -44,7 +44,11 @@ class LogRoutes:
                     _SEARCH,
                     flag("follow"),
                     number("limit", highest=_MOST_LINES),
-                    number("newest", "only so many of the last lines", highest=_MOST_LINES),
+                    number(
+                        "newest",
+                        "of each tenth of a second only so many of the newest",
+                        highest=_MOST_LINES,
+                    ),
                 ),
                 fails=NAMED,
             )
