@@ -53,14 +53,15 @@ class Dashboard(Deciding, Outside, App[None]):
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(number + 1), f"page({number})", name, show=False, tooltip=name)
+            Binding(str(number + 1), f"page({number})", name, show=False, tooltip="Go to a screen")
             for number, name in enumerate(PAGES)
         ),
         Binding("question_mark", "keys", "Help", key_display="?", tooltip="This help"),
-        Binding("ctrl+t", "theme", "Theme", show=False, tooltip="Light or dark"),
+        Binding("ctrl+t", "theme", "Theme", show=False, key_display="^t", tooltip="Light or dark"),
         Binding("q", "quit", "Detach", tooltip="Leave; the daemon goes on"),
-        Binding("ctrl+c", "quit", show=False, priority=True),
-    ]
+        Binding("ctrl+c", "quit", show=False, priority=True, key_display="^c",
+                tooltip="Leave; the daemon goes on"),
+    ]  # fmt: skip
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -23,6 +23,26 @@ from deepd.tui.world import World
 READ_ONLY = "this dashboard only looks: it was started with --read-only"
 
 
+class Scrolled(Protocol):
+    """What a screen's page keys scroll, wherever the focus is."""
+
+    def action_scroll_pages(self, pages: int) -> None:
+        """Scroll by pages."""
+
+    def action_scroll_edge(self, end: int) -> None:
+        """Scroll to the top, or to the end."""
+
+
+def scroll_keys(tooltip: str) -> list[Binding]:
+    """Return the page keys of a screen that has something to scroll beside its list."""
+    return [
+        Binding("pagedown", "scroll_pages(1)", show=False, key_display="pgdn", tooltip=tooltip),
+        Binding("pageup", "scroll_pages(-1)", show=False, key_display="pgup", tooltip=tooltip),
+        Binding("home", "scroll_edge(0)", show=False, tooltip=tooltip),
+        Binding("end", "scroll_edge(1)", show=False, tooltip=tooltip),
+    ]
+
+
 def bindings_of(page: type[Screen[None]]) -> list[Binding]:
     """Return a screen's keys, its own before those that all have."""
     groups = [cls.__dict__.get("BINDINGS", ()) for cls in page.__mro__ if issubclass(cls, Page)]
@@ -37,10 +57,13 @@ class Page(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]  # noqa: RUF012 - as Textual has it
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only what has a text"),
+        # With priority, so that the field has the focus before the next key is looked at.
+        Binding("slash", "filter", "Filter", key_display="/", priority=True,
+                tooltip="Show only what has a text"),
         Binding("y", "copy", "Copy", show=False, tooltip="Copy what is chosen"),
-        Binding("escape", "clear_filter", "Clear", show=False, tooltip="Show all again"),
-    ]
+        Binding("escape", "clear_filter", "Clear", show=False, key_display="esc",
+                tooltip="Show all again"),
+    ]  # fmt: skip
     COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     NUMBER = 0
     """Which of the tabs it is."""
@@ -78,6 +101,21 @@ class Page(Screen[None]):
         """Return what `y` copies."""
         return ""
 
+    @property
+    def scrolled(self) -> Scrolled | None:
+        """What `scroll_keys` scroll."""
+        return None
+
+    def action_scroll_pages(self, pages: int) -> None:
+        """Scroll it by pages."""
+        if self.scrolled:
+            self.scrolled.action_scroll_pages(pages)
+
+    def action_scroll_edge(self, end: int) -> None:
+        """Scroll it to its top, or to its end."""
+        if self.scrolled:
+            self.scrolled.action_scroll_edge(end)
+
     def on_mount(self) -> None:
         """Fill the bars."""
         tabs = self.query_one(Tabs)
@@ -109,11 +147,16 @@ class Page(Screen[None]):
             self.query_one("#status", StatusBar).now = now
             self.tick()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key acts: what opens the filter is a character once it is open."""
+        is_typing = isinstance(self.focused, Input)
+        return not (is_typing and action in {"filter", "search"})
+
     def action_filter(self) -> None:
-        """Open the filter."""
+        """Open the filter; what is typed next goes into it."""
         field = self.query_one("#filter", Input)
         field.add_class("-open")
-        field.focus()
+        self.set_focus(field)
 
     def action_clear_filter(self) -> None:
         """Show all again."""

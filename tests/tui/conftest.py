@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.tui.keys import PRESSED, has_pressed, keys_of
 from tests.tui.world import House, new_house
 
 
@@ -23,6 +24,15 @@ def _no_wait_for_an_idle_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", give_way)
+
+
+@pytest.fixture(autouse=True)
+def _presses_what_it_claims(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that does not press a key that it is marked with."""
+    PRESSED.clear()
+    yield
+    claimed = set(keys_of(request.node.iter_markers("keys")))
+    assert {key for key in claimed if not has_pressed(key, PRESSED)} == set()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The logs, events and profiles screens."""
+"""The logs screen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from deepd.tui.dialogs.details import Details
 from deepd.tui.widgets.listing import Listing
 from deepd.tui.widgets.log_view import MOST_ROWS, LogView
 from deepd.tui.world import Json
@@ -42,6 +41,7 @@ async def test_kept_lines_come_first_and_new_ones_follow(free: House) -> None:
         assert rows(desk).count("before") == rows(desk).count("now") == 1
 
 
+@pytest.mark.keys("logs", "f", "home")
 async def test_f_stays_and_follows_again(free: House) -> None:
     await free.operator.exec("main", "seq 200")
     async with dashboard(free) as desk:
@@ -57,6 +57,7 @@ async def test_f_stays_and_follows_again(free: House) -> None:
         await desk.until(lambda: view.scroll_offset.y == view.max_scroll_y)
 
 
+@pytest.mark.keys("logs", "slash", "n", "N", "y", "escape")
 async def test_the_search_runs_in_the_daemon_and_n_goes_through_what_it_found(free: House) -> None:
     await free.operator.exec("main", "seq 300")
     async with dashboard(free) as desk:
@@ -75,6 +76,7 @@ async def test_the_search_runs_in_the_daemon_and_n_goes_through_what_it_found(fr
         await desk.until(lambda: "300" in rows(desk))
 
 
+@pytest.mark.keys("logs", "w", "t")
 async def test_w_wraps_long_lines_or_not_and_t_shows_times_or_not(free: House) -> None:
     await free.operator.exec("main", "printf 'x%.0s' $(seq 500)")
     async with dashboard(free) as desk:
@@ -90,6 +92,7 @@ async def test_w_wraps_long_lines_or_not_and_t_shows_times_or_not(free: House) -
         assert desk.screen().count(":") < before
 
 
+@pytest.mark.keys("logs", "space", "enter")
 async def test_space_follows_several_sessions_and_enter_only_one(free: House) -> None:
     await free.operator.exec("main", "echo in-main")
     await free.operator.exec("side", "echo in-side")
@@ -113,6 +116,7 @@ async def test_l_follows_the_session_under_the_cursor_and_no_other(free: House) 
         assert {row.session for row in desk.app.screen.query_one(LogView)._rows} == {"side"}
 
 
+@pytest.mark.keys("logs", "ctrl+s")
 async def test_ctrl_s_writes_all_that_is_kept_and_nothing_a_terminal_obeys(
     free: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,52 +157,61 @@ async def test_the_window_is_bounded_and_keeps_the_newest(free: House) -> None:
         assert view._rows[-1].line["text"] == str(MOST_ROWS + 499)
 
 
-async def test_events_are_shown_once_each_and_enter_shows_all_of_one(house: House) -> None:
-    async with dashboard(house) as desk:
-        await desk.press("4")
-        await desk.sees("sandbox ready")
-        await house.hold("echo held")
-        await desk.sees("approval asked")
-        keys = desk.app.screen.query_one(Listing).keys
-        assert len(keys) == len(set(keys))
-        await desk.press("end", "enter")
-        await desk.until(lambda: isinstance(desk.app.screen, Details))
-        await desk.sees("fingerprint")
-        await desk.press("escape", "slash", *"sandbox ready", "enter")
-        await desk.press("escape", "slash", *"sandbox_ready", "enter")
-        assert len(desk.app.screen.query_one(Listing).keys) == 1
+@pytest.mark.keys("logs", "pagedown", "pageup", "home", "end")
+async def test_the_page_keys_scroll_the_log_beside_the_list(free: House) -> None:
+    await free.operator.exec("main", "seq 300")
+    async with dashboard(free) as desk:
+        await logs(desk, "300")
+        view = desk.app.screen.query_one(LogView)
+        await desk.until(lambda: view.scroll_offset.y == view.max_scroll_y > 0)
+        await desk.press("pageup")
+        before = view.scroll_offset.y
+        assert 0 < before < view.max_scroll_y
+        assert not view.follows
+        await desk.press("home")
+        assert view.scroll_offset.y == 0
+        await desk.press("pagedown")
+        assert view.scroll_offset.y == view.size.height - 1
+        await desk.press("end")
+        assert view.scroll_offset.y == view.max_scroll_y
+        assert view.follows
 
 
-async def test_a_broken_file_is_shown_with_its_caret_while_the_last_good_one_counts(
-    house: House,
-) -> None:
-    async with dashboard(house) as desk:
-        await desk.press("5")
-        await desk.sees("ready")
-        house.profile(text="idle_timout = '15m'\n")
-        await desk.press("R")
-        await desk.sees("STALE")
-        await desk.sees("did you mean `idle_timeout`?")
-        assert "^^^^" in desk.screen()
-        assert "last good version is in force" in desk.screen()
-        await desk.press("y")
-        assert desk.app.clipboard.endswith("strict.toml:3:1")
+@pytest.mark.keys("log", "up", "k", "down", "j", "pageup", "pagedown", "home", "end")
+async def test_in_the_log_itself_all_keys_scroll(free: House) -> None:
+    await free.operator.exec("main", "seq 300")
+    async with dashboard(free) as desk:
+        await logs(desk, "300")
+        view = desk.app.screen.query_one(LogView)
+        await desk.until(lambda: view.scroll_offset.y == view.max_scroll_y > 0)
+        await desk.press("tab")
+        assert view.has_focus
+        page = view.size.height - 1
+        for key, row in (
+            ("home", 0),
+            ("down", 1),
+            ("j", 2),
+            ("up", 1),
+            ("k", 0),
+            ("pagedown", page),
+            ("pageup", 0),
+            ("end", view.max_scroll_y),
+        ):
+            await desk.press(key)
+            assert view.scroll_offset.y == row, key
 
 
-async def test_p_shows_what_a_reload_would_do_and_why(house: House) -> None:
-    async with dashboard(house) as desk:
-        await desk.press("5")
-        await desk.sees("ready")
-        await desk.press("p")
-        await desk.sees("plan: what a reload would do")
-
-
-async def test_capital_e_says_so_where_there_is_no_terminal(house: House) -> None:
-    async with dashboard(house) as desk:
-        await desk.press("5")
-        await desk.sees("ready")
-        await desk.press("E")
-        await desk.until(lambda: "no terminal to give away" in desk.said())
+async def test_lines_that_came_too_fast_are_counted_in_their_place(free: House) -> None:
+    async with dashboard(free) as desk:
+        await desk.press("3")
+        await desk.sees("following")
+        await free.operator.exec("main", "seq 100000")
+        await desk.until(lambda: "100000" in rows(desk))
+        left_out = [row for row in rows(desk) if "came faster than they can be read" in row]
+        assert left_out
+        await desk.press("pageup", "pageup", "home")
+        shown = [row for row in rows(desk) if row.isdecimal()]
+        assert shown == sorted(shown, key=int)
 
 
 def _line(text: str) -> Json:

@@ -99,6 +99,10 @@ class Pty:
             await asyncio.sleep(0.02)
         return self.rows()
 
+    async def loses(self, text: str) -> None:
+        """Wait until a text is not on the screen any more."""
+        await eventually(lambda: text not in "\n".join(self.rows()))
+
     async def shows(self, command: str) -> None:
         """Wait until what is on the screen decodes to this command."""
         wanted = composed(command)
@@ -219,3 +223,17 @@ async def test_hostile_names_output_and_reasons_reach_no_terminal_raw() -> None:
             await terminal.sees("container number")
             terminal.press(b"\r")
             await terminal.leave()
+
+
+async def test_keys_that_are_typed_faster_than_the_filter_opens_go_into_it(house: House) -> None:
+    await house.operator.open_session("quiet", "strict")
+    async with attached(house, 30) as terminal:
+        await terminal.sees("2 sessions")
+        for page, text in ((b"1", "IDLE IN"), (b"2", "nothing waits"), (b"4", "sandbox")):
+            terminal.press(page)
+            await terminal.sees(text)
+            terminal.press(b"/quiet/2")
+            await terminal.sees("quiet/2")
+            terminal.press(b"\x1b")
+            await terminal.loses("quiet/2")
+        await terminal.leave()

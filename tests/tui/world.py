@@ -17,6 +17,7 @@ from deepd.engine.fake_world import FakeWorld
 from deepd.tui.app import Dashboard
 from deepd.tui.guard import PAUSE
 from tests.eventually import eventually
+from tests.tui.keys import PRESSED
 
 if TYPE_CHECKING:
     from textual.pilot import Pilot
@@ -144,6 +145,7 @@ class Desk:
     async def press(self, *keys: str) -> None:
         """Press keys, one after the other."""
         for key in keys:
+            PRESSED.add((self.app.current_mode, key))
             await self.pilot.press(key)
             await self.settle()
 

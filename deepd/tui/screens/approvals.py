@@ -16,7 +16,7 @@ from deepd.tui.card import decisive_lines, title
 from deepd.tui.file_change import FILE_TOOLS, Body, Current
 from deepd.tui.guard import Guard, Paced
 from deepd.tui.moment import left
-from deepd.tui.page import Page
+from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.shown import one_line
 from deepd.tui.widgets.document import Document, Line
 from deepd.tui.widgets.heading import Heading
@@ -50,11 +50,7 @@ class ApprovalsPage(Page):
         Binding("D", "decide('stop')", "Deny and stop…", tooltip="Deny, end its caller's calls"),
         Binding("space", "mark", "Mark", tooltip="Mark several; a and d act on those"),
         Binding("v", "whole", "Whole", tooltip="Show the change, or the whole new content"),
-        Binding("pagedown", "read(1)", "Read on", show=False, key_display="pgdn pgup",
-                tooltip="Read on in the call; tab goes into it"),
-        Binding("pageup", "read(-1)", show=False),
-        Binding("end", "edge(1)", show=False),
-        Binding("home", "edge(0)", show=False),
+        *scroll_keys("Read on in the call, and back"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -107,6 +103,11 @@ class ApprovalsPage(Page):
             self._show_call()
 
     @property
+    def scrolled(self) -> Scrolled:
+        """The call."""
+        return self.query_one("#call", Document)
+
+    @property
     def _item(self) -> Json | None:
         return self.world.approval(self.query_one("#held", Listing).key)
 
@@ -133,14 +134,6 @@ class ApprovalsPage(Page):
     def on_descendant_focus(self) -> None:
         """Wait again: keys go elsewhere now."""
         self._guard.reset()
-
-    def action_read(self, pages: int) -> None:
-        """Scroll the call."""
-        self.query_one("#call", Document).action_scroll_pages(pages)
-
-    def action_edge(self, end: int) -> None:
-        """Scroll the call to its top or end."""
-        self.query_one("#call", Document).action_scroll_edge(end)
 
     def action_whole(self) -> None:
         """Show the change, or all of the new content."""

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from deepd.tui import messages
-from deepd.tui.page import Page
+from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.shown import one_line
 from deepd.tui.state import tone_of
 from deepd.tui.widgets.heading import Heading
@@ -37,7 +37,7 @@ class LogsPage(Page):
         Binding("enter", "only", "Only this", key_display="⏎", tooltip="Follow only this session"),
         Binding("space", "add", "Add", tooltip="Follow this session too, or not any more"),
         Binding("f", "follow", "Follow", tooltip="Follow the end, or stay"),
-        Binding("slash", "search", "Search", key_display="/",
+        Binding("slash", "search", "Search", key_display="/", priority=True,
                 tooltip="Search in the daemon; re:… is a regular expression"),
         Binding("n", "next(1)", "Next", show=False, tooltip="The next line that was found"),
         Binding("N", "next(-1)", "Before", show=False, tooltip="The one before"),
@@ -45,10 +45,7 @@ class LogsPage(Page):
         Binding("t", "times", "Times", tooltip="Show times, or not"),
         Binding("ctrl+s", "export", "Export", key_display="^s",
                 tooltip="Write all that is kept to a file"),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("end", "edge(1)", show=False),
-        Binding("home", "edge(0)", show=False),
+        *scroll_keys("Read on in the log, and back"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -116,6 +113,11 @@ class LogsPage(Page):
         """Forget what a session printed: it comes again."""
         if self.is_whole:
             self._log.drop(session)
+
+    @property
+    def scrolled(self) -> Scrolled:
+        """The log."""
+        return self._log
 
     @property
     def _log(self) -> LogView:
@@ -187,14 +189,6 @@ class LogsPage(Page):
         """Write all to files."""
         if self.sessions:
             self.post_message(messages.ExportLogs(self.sessions))
-
-    def action_page(self, pages: int) -> None:
-        """Scroll the log."""
-        self._log.action_scroll_pages(pages)
-
-    def action_edge(self, end: int) -> None:
-        """Scroll the log to its top or end."""
-        self._log.action_scroll_edge(end)
 
 
 def _state(item: Json) -> Piece:

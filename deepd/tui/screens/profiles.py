@@ -14,7 +14,7 @@ from deepd.config.problem import Problem, render
 from deepd.model.profile import Position
 from deepd.tui import messages
 from deepd.tui.moment import of_day
-from deepd.tui.page import Page
+from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.session_lines import pairs
 from deepd.tui.state import tone_of
 from deepd.tui.widgets.document import Document, Line
@@ -37,8 +37,7 @@ class ProfilesPage(Page):
         Binding("p", "plan", "Plan", tooltip="Show what a reload would do"),
         Binding("R", "reload", "Reload", tooltip="Read the profiles again"),
         Binding("E", "edit", "Edit", tooltip="Open the file in $EDITOR"),
-        Binding("pagedown", "read(1)", show=False),
-        Binding("pageup", "read(-1)", show=False),
+        *scroll_keys("Read on in what is said of it, and back"),
     ]
 
     def body(self) -> Iterable[Widget]:
@@ -75,6 +74,11 @@ class ProfilesPage(Page):
         return str(item["file"])
 
     @property
+    def scrolled(self) -> Scrolled:
+        """What is said of a profile."""
+        return self.query_one(Document)
+
+    @property
     def _item(self) -> Json | None:
         key = self.query_one(Listing).key
         return next((item for item in self.world.profiles if str(item["file"]) == key), None)
@@ -86,10 +90,6 @@ class ProfilesPage(Page):
         document = self.query_one(Document)
         if lines != document.lines:
             document.show(lines)
-
-    def action_read(self, pages: int) -> None:
-        """Scroll the text."""
-        self.query_one(Document).action_scroll_pages(pages)
 
     def action_plan(self) -> None:
         """Show the plan."""

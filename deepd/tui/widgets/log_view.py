@@ -206,5 +206,6 @@ class LogView(Painted, can_focus=True):
     def _fit(self) -> None:
         self.virtual_size = Size(0, len(self._rows))
         if self.follows:
-            self.scroll_to(y=len(self._rows), animate=False, immediate=True)
+            # With force, for there is no scroll bar yet where all lines come at once.
+            self.scroll_to(y=len(self._rows), animate=False, immediate=True, force=True)
         self.refresh()
