@@ -108,7 +108,10 @@ class Deciding(App[None]):
 
     @work
     async def _deny(self, approvals: Sequence[Json], *, stop: bool) -> None:
-        lines = [Line(one_line(f"{item['tool']}  {title(item)}")) for item in approvals]
+        lines = [
+            Line(one_line(title(item)), lead=((f"{one_line(item['tool'])}  ", "bold"),))
+            for item in approvals
+        ]
         callers = sorted({one_line(item.get("client") or "its caller") for item in approvals})
         what = "deny" if len(approvals) == 1 else f"deny {len(approvals)} calls"
         name = f"{what}, and end all calls of {', '.join(callers)}" if stop else what

@@ -39,7 +39,7 @@ _CONFIRMED = {
     ),
     "remove": (
         "Session and sandbox go: what runs in it ends.",
-        "Its workspace stays on disk; `deepd rm --purge` would remove that too.",
+        "Its workspace stays on disk; only `deepd rm --purge` removes it.",
     ),
 }
 

@@ -13,6 +13,7 @@ from deepd.tui.page import Page
 from deepd.tui.widgets.document import Document
 from deepd.tui.widgets.listing import Listing
 from tests.tui.approving import approvals, is_open, states
+from tests.tui.decode import rows_of
 from tests.tui.world import House, dashboard
 
 
@@ -159,6 +160,22 @@ async def test_what_an_agent_calls_itself_is_never_read_as_markup(house: House) 
         await desk.settle()
         assert desk.app.is_running
     assert await house.state(call) == "held"
+
+
+async def test_no_character_of_a_call_is_hidden_by_the_scroll_bar(house: House) -> None:
+    command = "echo " + "".join(chr(ord("a") + number % 26) for number in range(2500))
+    await house.hold(command)
+    async with dashboard(house, size=(80, 24)) as desk:
+        await approvals(desk, "echo abc")
+        text = desk.app.screen.query_one(Document)
+        await desk.until(lambda: text.show_vertical_scrollbar)
+        shown = desk.screen().split("\n")[text.region.y : text.region.bottom]
+        await desk.press("tab")
+        while text.scroll_offset.y < text.max_scroll_y:
+            await desk.press("down")
+            shown.append(desk.screen().split("\n")[text.region.bottom - 1])
+        rows = [row[: text.columns].rstrip() for row in shown]
+        assert command in rows_of(rows, columns=text.columns)
 
 
 @pytest.mark.keys("approvals", "slash", "escape")

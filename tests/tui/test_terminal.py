@@ -26,6 +26,8 @@ from tests.tui.world import House, new_house
 _WIDTH, _HEIGHT = 90, 200
 _LIST = 10
 """Rows above the call, at this width: the bars, the list, the title."""
+_BAR = 1
+"""Columns that are kept for the scroll bar."""
 _DOWN = b"\x1b[B"
 _ALLOWED = re.compile(rb"\x1b\[[0-9;:<=>?]*[ $]?[A-Za-z]|\r|\n|\x1b[78=>]|\x1b\]22;[a-z-]+\x07")
 """What Textual itself says to a terminal: CSI sequences, and the pointer's shape by name."""
@@ -157,7 +159,7 @@ def composed(text: str) -> str:
 
 def command_on(rows: list[str]) -> str:
     """Return the command that the rows of a call show."""
-    lines = rows_of(rows[_LIST:-1], columns=_WIDTH)
+    lines = rows_of(rows[_LIST:-1], columns=_WIDTH - _BAR)
     first = lines.index("") + 1
     last = max(number for number, line in enumerate(lines) if line.startswith("in /workspace"))
     return from_lines(lines[first : last - 1])

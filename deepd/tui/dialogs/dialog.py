@@ -67,3 +67,4 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     def refuse(self, why: str) -> None:
         """Show why it is still open."""
         self.query_one("#dialog-error", Static).update(Content(visible(why)))
+        self.query_one("#dialog").set_class(bool(why), "-refused")

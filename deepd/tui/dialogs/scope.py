@@ -13,16 +13,16 @@ from deepd.tui.dialogs.dialog import Dialog
 from deepd.tui.widgets.bar import Key
 from deepd.tui.widgets.document import Document, Line
 from deepd.tui.widgets.field import Field
-from deepd.tui.widgets.listing import Column, Listing, Row
+from deepd.tui.widgets.listing import ALL, Column, Listing, Row
 from deepd.tui.world import Json
 
 Remember = Callable[[Json], Awaitable[str]]
 """Approve and remember so; returns why the daemon refused, or nothing."""
 
-_COLUMNS = (Column("name", "", least=8), Column("text", "", least=20, grows=True))
+_COLUMNS = (Column("name", "", least=8), Column("text", "", least=20, most=ALL, grows=True))
 _TEXTS = {
-    "session": "the same call in this session is not asked again",
-    "profile": "the same call in any session of this profile is not asked again",
+    "session": "in this session it is not asked again",
+    "profile": "in any session of this profile it is not asked again",
 }
 
 

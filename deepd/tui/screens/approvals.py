@@ -20,7 +20,7 @@ from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.shown import one_line
 from deepd.tui.widgets.document import Document, Line
 from deepd.tui.widgets.heading import Heading
-from deepd.tui.widgets.listing import Column, Listing, Row
+from deepd.tui.widgets.listing import ALL, Column, Listing, Row
 from deepd.tui.widgets.painted import Piece
 from deepd.tui.world import Json
 
@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("left", "LEFT", least=5, right=True),
     Column("tool", "TOOL", least=7, most=14),
     Column("session", "SESSION", least=7, most=18),
-    Column("what", "WHAT", least=4, grows=True, rank=1),
+    Column("what", "WHAT", least=4, most=ALL, grows=True, rank=1),
 )
 _EMPTY = "nothing waits for you\nheld calls appear here"
 _READ_ON = "read it to its end first: pgdn"

@@ -15,16 +15,16 @@ from deepd.tui.page import Page
 from deepd.tui.session_lines import event_lines
 from deepd.tui.shown import text_of
 from deepd.tui.state import outcome, tone_of
-from deepd.tui.widgets.listing import Column, Listing, LongListing, Row
+from deepd.tui.widgets.listing import ALL, Column, Listing, LongListing, Row
 from deepd.tui.world import Json
 
 _COLUMNS = (
     Column("at", "TIME", least=8),
     Column("kind", "WHAT", least=10, most=18),
     Column("session", "SESSION", most=18, rank=2),
-    Column("call", "CALL", least=8, rank=3),
-    Column("how", "HOW", least=4, most=10, rank=4),
-    Column("text", "MORE", least=12, grows=True, rank=1),
+    Column("call", "CALL", least=8, rank=4),
+    Column("how", "HOW", least=4, most=10, rank=3),
+    Column("text", "MORE", least=24, most=ALL, grows=True, rank=1),
 )
 _EMPTY = "nothing has happened yet\nevents appear here as they happen"
 _TONES = {

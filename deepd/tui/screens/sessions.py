@@ -17,19 +17,19 @@ from deepd.tui.moment import left, short, size
 from deepd.tui.page import Page
 from deepd.tui.session_lines import session_lines
 from deepd.tui.state import outcome, tone_of
-from deepd.tui.widgets.listing import Column, Listing, LongListing, Row
+from deepd.tui.widgets.listing import ALL, Column, Listing, LongListing, Row
 from deepd.tui.widgets.painted import Piece
 from deepd.tui.world import Json
 
 _COLUMNS = (
     Column("name", "NAME", most=24),
-    Column("profile", "PROFILE", most=16, rank=6),
+    Column("profile", "PROFILE", most=16, rank=5),
     Column("state", "STATE", least=8, most=24),
     Column("engine", "ENGINE", rank=8),
     Column("cpu", "CPU", least=5, right=True, rank=4),
-    Column("memory", "MEM", least=9, right=True, rank=5),
+    Column("memory", "MEM", least=9, right=True, rank=6),
     Column("idle", "IDLE IN", right=True, rank=7),
-    Column("running", "RUNNING", least=8, grows=True, rank=2),
+    Column("running", "RUNNING", least=18, most=ALL, grows=True, rank=2),
     Column("last", "LAST", least=8, most=30, rank=1),
 )
 _SORTS: dict[str, Callable[[Json], tuple[object, ...]]] = {

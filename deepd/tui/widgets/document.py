@@ -116,7 +116,7 @@ class Document(Painted, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
-        size = self.size.width
+        size = self.columns
         number = y + self.scroll_offset.y
         if not 0 <= number < len(self._rows):
             return self.paint([], size)
@@ -133,7 +133,7 @@ class Document(Painted, can_focus=True):
         return self.paint([gutter, *_pieces(line, text, is_first=is_first)], size, base)
 
     def _wrap(self) -> None:
-        room = self.size.width - _GUTTER
+        room = self.columns - _GUTTER
         self._rows = []
         self._last_row = -1
         for number, line in enumerate(self._lines):

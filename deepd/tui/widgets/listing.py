@@ -19,6 +19,8 @@ from deepd.tui.shown import one_line
 from deepd.tui.widgets.painted import Painted, Piece
 
 _GAP = 2
+ALL = 1 << 16
+"""As many columns as there are."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Column:
     rank: int = 0
     """The highest ranks go first where there is little room; 0 stays."""
     grows: bool = False
-    """It takes the room that is left."""
+    """It takes the room that is left, up to `most`."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ class Listing(Painted, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw the titles, a row, or one line of what to do next."""
-        size = self.size.width
+        size = self.columns
         if self._titled and y == 0 and self._rows:
             return self.paint(self._title(), size, self.tone("quiet"))
         number = y - self._titled + self.scroll_offset.y
@@ -191,7 +193,7 @@ class Listing(Painted, can_focus=True):
         """Decide which columns there are, and how wide."""
         self.virtual_size = Size(0, len(self._rows) + self._titled)
         wanted = {column.name: self._wanted(column) for column in self._columns}
-        room = self.size.width - 2
+        room = self.columns - 2
         shown = list(self._columns)
         while len(shown) > 1 and sum(wanted[c.name] + _GAP for c in shown) > room + _GAP:
             last = max(shown, key=lambda column: column.rank)
@@ -201,7 +203,8 @@ class Listing(Painted, can_focus=True):
         used = sum(wanted[column.name] + _GAP for column in shown) - _GAP
         for column in shown:
             if column.grows:
-                wanted[column.name] = max(column.least, wanted[column.name] + room - used)
+                grown = min(column.most, wanted[column.name] + room - used)
+                wanted[column.name] = max(column.least, grown)
         self._widths = {column.name: wanted[column.name] for column in shown}
 
     def _wanted(self, column: Column) -> int:

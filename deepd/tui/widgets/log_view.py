@@ -149,7 +149,7 @@ class LogView(Painted, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw one row."""
-        size = self.size.width
+        size = self.columns
         number = y + self.scroll_offset.y
         if not 0 <= number < len(self._rows):
             return self.paint([], size)
@@ -184,7 +184,7 @@ class LogView(Painted, can_focus=True):
 
     def _room(self) -> int:
         """Return the columns of a line's own text; to be asked once a batch, for it takes long."""
-        return self.size.width - self._indent()
+        return self.columns - self._indent()
 
     def _rows_of(self, session: str, line: Json, room: int) -> list[Row]:
         raw = line["text"]

@@ -50,6 +50,11 @@ class Painted(ScrollView):
         super().notify_style_update()
         self._looks.clear()
 
+    @property
+    def columns(self) -> int:
+        """How wide a line is: what a scroll bar covers is none of it, or it would hide text."""
+        return max(0, self.size.width - self.scrollbar_size_vertical)
+
     def tone(self, name: str) -> Style:
         """Return a tone's style, to be laid over the base."""
         if not name:
