@@ -64,6 +64,7 @@ def engines_of(instance: str, settings: Settings) -> Engine:
         settings.docker_host,
         timeout=settings.engine_timeout,
         starts=settings.start_concurrency,
+        lanes=settings.state_dir / "lanes" / "docker",
     )
     podman = DockerEngine(
         instance,
@@ -71,6 +72,7 @@ def engines_of(instance: str, settings: Settings) -> Engine:
         timeout=settings.engine_timeout,
         starts=settings.start_concurrency,
         name="podman",
+        lanes=settings.state_dir / "lanes" / "podman",
     )
     hidden = (settings.state_dir, settings.runtime_dir)
     local = LocalEngine(instance, settings.state_dir / "local", masked=hidden)

@@ -72,6 +72,7 @@ class Views:
             progress=self._progress(doing),
             stale=bool(sandbox and profile and is_outdated(sandbox, profile)),
             isolation=sandbox.isolation if sandbox else "",
+            lane=live is not None and live.guest.has_lane,
         )
 
     def live(self, session: Session) -> Live | None:

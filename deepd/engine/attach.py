@@ -11,6 +11,7 @@ from typing import cast
 from deepd.engine.endpoint import Endpoint
 from deepd.engine.fault import down, refused
 from deepd.engine.http import HEAD_LIMIT, Reply, parse_head, render_request, ssl_context
+from deepd.engine.lane import Lane
 from deepd.errors import EngineError, EngineTimeoutError
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Demultiplexer:
 
 class AttachedStream(asyncio.Protocol):
     """A `ByteStream`; also the protocol that asyncio drives for it."""
+
+    lane: Lane | None = None
 
     def __init__(self, name: str) -> None:
         self._name = name

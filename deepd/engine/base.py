@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from deepd.engine.lane import Lane
 from deepd.model.ids import ContainerId
 from deepd.model.profile import Build, Limits
 from deepd.model.sandbox import Sandbox, SandboxSpec, SandboxStats
@@ -23,6 +24,11 @@ GUEST_PATH = "/.deepd/guest"
 
 class ByteStream(Protocol):
     """The guest's stdin and stdout; ordered, but lossy over a reattach."""
+
+    @property
+    def lane(self) -> Lane | None:
+        """Where the same guest can be met for a quicker stream; `None`: nowhere."""
+        ...
 
     async def read(self) -> bytes:
         """Wait for at least one byte; `b""` is the end of the stream and nothing more."""

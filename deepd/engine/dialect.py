@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepd.engine.attach import attach
+from deepd.engine.attach import AttachedStream, attach
 from deepd.engine.base import ByteStream
 from deepd.engine.docker_client import DockerClient, Server
 from deepd.engine.fault import NoContainerError, refused
+from deepd.engine.lane import Lane
 from deepd.engine.spec import STOP_GRACE, render_limits
 from deepd.errors import EngineError
 from deepd.model.profile import Limits
@@ -26,10 +28,10 @@ class Docker:
         self._client = client
         self.server = server
 
-    async def open(self, container: str) -> ByteStream:
-        """Attach to a guest's stdin and stdout."""
+    async def open(self, container: str, lane: Path | None) -> ByteStream:
+        """Attach to a guest's stdin and stdout; in the folder `lane` it may be met as well."""
         query = {"stream": "1", "stdin": "1", "stdout": "1", "stderr": "1"}
-        return await self._attach(container, query)
+        return await self._attach(container, query, lane)
 
     async def stop(self, container: str) -> None:
         """Ask the guest to end, and kill it after a short grace; not running is no error."""
@@ -73,20 +75,28 @@ class Docker:
         name = str(raw.get("DefaultRuntime", "")) or "runc"
         return f"{name} {self.server.components.get(name, '')}".strip()
 
-    async def _attach(self, container: str, query: dict[str, str]) -> ByteStream:
+    async def _attach(
+        self, container: str, query: dict[str, str], lane: Path | None
+    ) -> AttachedStream:
         target = await self._client.target(f"/containers/{container}/attach", query)
         stream = await attach(
             self._client.endpoint, target, container[:12], within=self._client.timeout
         )
         try:
-            await self._check_running(container)
+            pid = await self._running_pid(container)
         except BaseException:
             stream.abort()
             raise
+        stream.lane = Lane(lane, pid) if lane else None
         return stream
 
-    async def _check_running(self, container: str) -> None:
-        """Raise for what does not run: the engine attaches to that too, and waits for ever."""
+    async def _running_pid(self, container: str) -> int:
+        """Return its guest's process id, 0 where the engine does not say.
+
+        Raises for what does not run: the engine attaches to that too, and waits for ever.
+        """
         doing = "cannot attach to the sandbox"
-        if not (await self._client.inspect(container, doing=doing))["State"]["Running"]:
+        state = (await self._client.inspect(container, doing=doing))["State"]
+        if not state["Running"]:
             raise EngineError(f"{doing}: it is not running")
+        return int(state.get("Pid") or 0)

@@ -20,6 +20,7 @@ from deepd.engine.fault import LeavingError, NoContainerError, refused
 from deepd.engine.guest_volume import GuestVolume
 from deepd.engine.images import Images
 from deepd.engine.labels import INSTANCE, read_sandbox
+from deepd.engine.lanes import SandboxLanes
 from deepd.engine.podman import Podman, is_podman
 from deepd.engine.spec import render_container
 from deepd.engine.stats import CpuSample, read_stats
@@ -44,10 +45,12 @@ class DockerEngine:
         starts: int = 0,
         guest: Path | None = None,
         name: str = "docker",
+        lanes: Path | None = None,
     ) -> None:
         """Bound each request to `timeout` s, and starts at once to `starts` (0: one a core).
 
-        It goes by `name` until it has said what it is.
+        It goes by `name` until it has said what it is. In the folder `lanes` its sandboxes' guests
+        are met, where it is on this machine.
         """
         self._instance = instance
         self._name = name
@@ -61,6 +64,7 @@ class DockerEngine:
         self._cpu: dict[ContainerId, CpuSample] = {}
         self._spoken: Docker | None = None
         self._lost: dict[ContainerId, tuple[str, ...]] = {}
+        self._lanes = SandboxLanes(lanes, address)
 
     @property
     def name(self) -> str:
@@ -71,9 +75,7 @@ class DockerEngine:
         """Ask who is there; also the check that the engine answers."""
         server = await self._client.server()
         dialect = await self._dialect()
-        raw: dict[str, Any] = await self._client.call(
-            "cannot ask the engine about itself", lambda api: api.info()
-        )
+        raw = await self._about()
         return EngineInfo(
             name=self.name,
             endpoint=self.endpoint,
@@ -83,6 +85,13 @@ class DockerEngine:
             warnings=dialect.warnings(raw),
         )
 
+    async def _about(self) -> dict[str, Any]:
+        about: dict[str, Any] = await self._client.call(
+            "cannot ask the engine about itself", lambda api: api.info()
+        )
+        self._lanes.learn(about)
+        return about
+
     async def observe(self) -> list[Sandbox]:
         """List the containers that carry our instance's labels, running or not."""
         label = f"{INSTANCE}={self._instance}"
@@ -90,8 +99,10 @@ class DockerEngine:
             "cannot list the sandboxes",
             lambda api: api.containers(all=True, filters={"label": label}),
         )
-        found = [read_sandbox(row, self._instance) for row in rows]
-        return [await self._with_losses(sandbox) for sandbox in found if sandbox is not None]
+        read = (read_sandbox(row, self._instance) for row in rows)
+        found = [sandbox for sandbox in read if sandbox is not None]
+        self._lanes.observed(found)
+        return [await self._with_losses(sandbox) for sandbox in found]
 
     async def _with_losses(self, sandbox: Sandbox) -> Sandbox:
         """Add which limits do not hold; asked once for each container."""
@@ -111,7 +122,20 @@ class DockerEngine:
 
     async def create(self, spec: SandboxSpec) -> ContainerId:
         """Create one container, not started; its name in use is `EngineError`: look again."""
-        body = render_container(spec, await self._guest.name())
+        if not self._lanes.known:
+            await self._about()
+        lane = self._lanes.make()
+        try:
+            container = await self._create(spec, lane)
+        except EngineError as error:
+            if not self._lanes.is_refused(lane, error):
+                raise
+            return await self._create(spec, None)
+        self._lanes.made(container, lane)
+        return container
+
+    async def _create(self, spec: SandboxSpec, lane: Path | None) -> ContainerId:
+        body = render_container(spec, await self._guest.name(), lane)
 
         def create(api: APIClient) -> str:
             made = api.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call] # so are the stubs
@@ -124,6 +148,7 @@ class DockerEngine:
         """Start it; already running is no error."""
         async with self._starts:
             await self._guest.wait_until_filled(container)
+            self._lanes.restore(container)
             try:
                 await self._start(container)
             except EngineError as error:
@@ -169,6 +194,7 @@ class DockerEngine:
                 await self._client.call(doing, lambda api: api.wait(container, condition="removed"))
         self._cpu.pop(container, None)
         self._lost.pop(container, None)
+        self._lanes.removed(container)
 
     async def claim(self, container: ContainerId, name: str) -> None:
         """Give a warm container its session's name; the name in use is `EngineError`."""
@@ -188,7 +214,7 @@ class DockerEngine:
 
     async def open(self, container: ContainerId) -> ByteStream:
         """Attach to the guest of a running container."""
-        return await (await self._dialect()).open(container)
+        return await (await self._dialect()).open(container, self._lanes.path(container))
 
     async def _dialect(self) -> Docker:
         """Return how this engine is asked, by what it says it is."""

@@ -8,6 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from deepd.engine.lane import Lane
 from deepd.errors import EngineError
 
 BUFFER_LIMIT = 1024 * 1024
@@ -18,6 +19,8 @@ _READ_SIZE = 256 * 1024
 
 class FifoStream:
     """A `ByteStream`; the pipes' other ends are the guest's own, and end with it."""
+
+    lane: Lane | None = None
 
     def __init__(self, stdin: Path, stdout: Path) -> None:
         """Open both; `EngineError` when no guest has them."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from deepd.engine.lanes import is_lane_name
 from deepd.errors import BadRequestError
 from deepd.model.ids import ContainerId, ProfileName, SessionName, parse_session_name
 from deepd.model.sandbox import Sandbox, SandboxSpec, SandboxState
@@ -17,6 +18,7 @@ PROFILE = "deepd.profile"
 SPEC = "deepd.spec"
 GENERATION = "deepd.generation"
 WARM = "deepd.warm"
+LANE = "deepd.lane"
 
 _STATES = {
     "created": SandboxState.CREATED,
@@ -28,7 +30,7 @@ _STATES = {
 _EXITED = re.compile(r"Exited \((-?\d+)\)")
 
 
-def render_labels(spec: SandboxSpec) -> dict[str, str]:
+def render_labels(spec: SandboxSpec, lane: str = "") -> dict[str, str]:
     """Return the labels of a new container."""
     return {
         INSTANCE: spec.instance,
@@ -37,6 +39,7 @@ def render_labels(spec: SandboxSpec) -> dict[str, str]:
         SPEC: spec.spec_hash,
         GENERATION: str(spec.generation),
         WARM: spec.warm_id,
+        **({LANE: lane} if lane else {}),
     }
 
 
@@ -61,6 +64,7 @@ def read_sandbox(row: Mapping[str, Any], instance: str) -> Sandbox | None:
         created_at=float(row.get("Created") or 0),
         exit_code=int(exited[1]) if exited else None,
         warm_id=labels.get(WARM, ""),
+        lane=lane if is_lane_name(lane := labels.get(LANE, "")) else "",
     )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from deepd.engine.attach import AttachedStream, attach
@@ -48,10 +49,10 @@ class Podman(Docker):
         self._changed: dict[str, int] = {}
         """Limits of memory that were changed: it goes on telling those of the create."""
 
-    async def open(self, container: str) -> ByteStream:
+    async def open(self, container: str, lane: Path | None) -> ByteStream:
         """Attach to a guest's stdout, and reach its stdin by another way."""
         query = {"stream": "1", "stdin": "0", "stdout": "1", "stderr": "1"}
-        printed = await self._attach(container, query)
+        printed = await self._attach(container, query, lane)
         try:
             return TwoWays(printed, await self._feed(container))
         except BaseException:
@@ -138,6 +139,7 @@ class TwoWays:
     """A `ByteStream` that reads from one stream and writes to another."""
 
     def __init__(self, printed: ByteStream, fed: ByteStream) -> None:
+        self.lane = printed.lane
         self._printed = printed
         self._fed = fed
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from deepd.engine.lane import Lane
 from deepd.errors import EngineDownError, EngineError, EngineRefusedError
 
 _READ_BUFFER = 1 << 20
@@ -160,6 +161,8 @@ class GuestProcess(asyncio.SubprocessProtocol):
 
 class ProcessStream:
     """One attachment to a guest's process: a `ByteStream`."""
+
+    lane: Lane | None = None
 
     def __init__(self, process: GuestProcess) -> None:
         self.process = process

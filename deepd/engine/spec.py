@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from deepd.engine.base import GUEST_PATH
 from deepd.engine.labels import render_labels
+from deepd.engine.lane import LANE_PATH
 from deepd.errors import EngineRefusedError
 from deepd.model.profile import Limits, Volume
 from deepd.model.sandbox import SandboxSpec
@@ -19,13 +21,17 @@ STOP_GRACE = 2
 _SCRATCH = ("/tmp", "/run")  # noqa: S108 - mount points in the sandbox, not files here
 
 
-def render_container(spec: SandboxSpec, guest_volume: str) -> dict[str, Any]:
+def render_container(
+    spec: SandboxSpec, guest_volume: str, lane: Path | None = None
+) -> dict[str, Any]:
     """Return the body that creates a container: hardened, and with nothing of the image's start.
 
     The image's user, entrypoint, work dir and health check are overridden: the guest is PID 1 as
     root with three capabilities, and switches user for whatever it runs.
     """
     guest = ["--work-dir", spec.work_dir, "--user", spec.user, "--shell", spec.shell]
+    if lane is not None:
+        guest += ["--lane", LANE_PATH]
     return {
         "Image": spec.image,
         "Entrypoint": [GUEST_PATH],
@@ -41,8 +47,8 @@ def render_container(spec: SandboxSpec, guest_volume: str) -> dict[str, Any]:
         "AttachStdin": False,
         "AttachStdout": False,
         "AttachStderr": False,
-        "Labels": render_labels(spec),
-        "HostConfig": _host_config(spec, guest_volume),
+        "Labels": render_labels(spec, lane.name if lane else ""),
+        "HostConfig": _host_config(spec, guest_volume, lane),
     }
 
 
@@ -56,12 +62,12 @@ def render_limits(limits: Limits) -> dict[str, int]:
     }
 
 
-def _host_config(spec: SandboxSpec, guest_volume: str) -> dict[str, Any]:
+def _host_config(spec: SandboxSpec, guest_volume: str, lane: Path | None) -> dict[str, Any]:
     security = spec.security
     capabilities = dict.fromkeys([*GUEST_CAPABILITIES, *map(_capability, security.cap_add)])
     config: dict[str, Any] = {
         **render_limits(spec.limits),
-        "Mounts": _mounts(spec, guest_volume),
+        "Mounts": _mounts(spec, guest_volume, lane),
         "NetworkMode": _network(security.network),
         "CapDrop": ["ALL"],
         "CapAdd": list(capabilities),
@@ -84,7 +90,7 @@ def _host_config(spec: SandboxSpec, guest_volume: str) -> dict[str, Any]:
     return config
 
 
-def _mounts(spec: SandboxSpec, guest_volume: str) -> list[dict[str, Any]]:
+def _mounts(spec: SandboxSpec, guest_volume: str, lane: Path | None) -> list[dict[str, Any]]:
     guest = {
         "Type": "volume",
         "Source": guest_volume,
@@ -93,6 +99,8 @@ def _mounts(spec: SandboxSpec, guest_volume: str) -> list[dict[str, Any]]:
         "VolumeOptions": {"NoCopy": True},
     }
     mounts = [guest]
+    if lane is not None:
+        mounts.append(_mount(Volume(source=str(lane), target=LANE_PATH, read_only=True)))
     if spec.workspace is not None:
         mounts.append(_mount(Volume(source=str(spec.workspace), target=spec.work_dir)))
     return mounts + [_mount(volume) for volume in spec.volumes]

@@ -9,6 +9,8 @@ import math
 import secrets
 
 from deepd.engine.base import ByteStream
+from deepd.engine.lane import Lane
+from deepd.engine.lane_stream import LaneStream
 from deepd.errors import (
     ArgumentsError,
     CallLostError,
@@ -26,6 +28,7 @@ from deepd.guest.frames import RESYNC, Decoder, Frame, FrameType, encode, encode
 from deepd.guest.messages import encode_id, encode_request, parse_welcome
 from deepd.guest.requests import Execute, FileOp, GuestInfo
 from deepd.guest.signal import Signal
+from deepd.guest.switch import UnsureError, switch
 from deepd.model.ids import CallId
 
 logger = logging.getLogger(__name__)
@@ -57,8 +60,10 @@ class Guest:
         guest = cls(stream)
         try:
             await guest._greet(lease, deadline)
+            if stream.lane is not None and not await guest._take(stream.lane):
+                await guest._greet(lease, deadline)
         except BaseException:
-            await stream.aclose()
+            await guest._stream.aclose()
             raise
         guest._reader = asyncio.create_task(guest._read(), name="guest")
         guest._ping()
@@ -79,6 +84,11 @@ class Guest:
         self._reader: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
+
+    @property
+    def has_lane(self) -> bool:
+        """Whether it is reached without the engine in between."""
+        return isinstance(self._stream, LaneStream)
 
     def silent_for(self) -> float:
         """Return the seconds since the guest was last heard of; it answers a ping every 5 s."""
@@ -159,8 +169,23 @@ class Guest:
             await asyncio.wait((self._reader,))
         await self._stream.aclose()
 
+    async def _take(self, lane: Lane) -> bool:
+        """Go on over the lane where that can be; `False`: the guest must be greeted again."""
+        try:
+            taken = await switch(self._stream, self._decoder, lane, bytes.fromhex(self.info.boot))
+        except UnsureError as error:
+            logger.info("no lane to a sandbox: %s", error)
+            return False
+        if taken is not None:
+            self._stream = taken
+            self._decoder = Decoder()
+            self._decoder.hunting = False
+            self._decoder.expect_no_loss()
+        return True
+
     async def _greet(self, lease: float | None, deadline: float) -> None:
         nonce = secrets.token_bytes(8)
+        self._decoder = Decoder()
         hello = (
             fields.field(1, nonce)
             + fields.field(2, fields.u32(VERSION))
@@ -211,18 +236,22 @@ class Guest:
         await self._stream.aclose()
 
     async def _read_frames(self) -> DeepdError:
-        loop = asyncio.get_running_loop()
+        if isinstance(self._stream, LaneStream):
+            self._stream.hand_over(self._hear)
         while data := await self._stream.read():
-            frames = self._decoder.feed(data)
-            if frames:
-                self._heard_at = loop.time()
-            for frame in frames:
-                self._dispatch(frame)
-            if self._decoder.losses:
-                raise ProtocolError(
-                    "bytes of the guest's stream were lost, or another process has attached to it"
-                )
+            self._hear(data)
         return EngineError("the guest's stream has ended")
+
+    def _hear(self, data: bytes) -> None:
+        frames = self._decoder.feed(data)
+        if frames:
+            self._heard_at = asyncio.get_running_loop().time()
+        for frame in frames:
+            self._dispatch(frame)
+        if self._decoder.losses:
+            raise ProtocolError(
+                "bytes of the guest's stream were lost, or another process has attached to it"
+            )
 
     def _dispatch(self, frame: Frame) -> None:
         """Hand a frame to its call; anything unexpected is a `ProtocolError`."""

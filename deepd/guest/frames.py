@@ -42,6 +42,7 @@ class FrameType(IntEnum):
     RELEASE = 9
     LEASE = 10
     SIGNAL = 11
+    LANE = 12
     WELCOME = 65
     PONG = 66
     OPENED = 67
@@ -49,6 +50,7 @@ class FrameType(IntEnum):
     CREDIT = 69
     EXIT = 70
     STATE = 71
+    LANED = 72
 
 
 class Frame(NamedTuple):

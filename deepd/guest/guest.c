@@ -1,5 +1,5 @@
 /* The guest: the first process of a sandbox. It runs calls and touches files for the owner at its stdin and
- * stdout, in the frames of WIRE.md.
+ * stdout, or at the lane that this one has offered, in the frames of WIRE.md.
  *
  * One thread, one loop: wait, read frames, hear workers, act on time, send. It waits for nothing but epoll,
  * and its stdout is never waited for: what does not fit stays with its call.
@@ -18,12 +18,9 @@
 
 enum { IN = 0, OUT = 1, EVENTS = 64, SEND_AHEAD = 64 << 10, SWEEP_MS = 1, KILL_EVERY = 8 };
 
-static struct reader reader;
-static struct writer writer;
-static bool in_watched, in_ended, in_always_ready, out_watched;
 static uint64_t stop_at;
 
-static void die(const char *what)
+_Noreturn void die(const char *what)
 {
     dprintf(2, "guest: %s: %s\n", what, strerror(errno));
     exit(1);
@@ -49,55 +46,44 @@ static bool has_workers(void)
     return calls_workers(&one, 1) > 0;
 }
 
-/* ---- what wakes the loop */
+/* ---- what the owner sends */
 
-static void watch_in(bool wanted)
-{
-    if (wanted == in_watched || in_always_ready || in_ended)
-        return;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &reader};
-    if (epoll_ctl(table.epoll, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, IN, &event) == 0)
-        in_watched = wanted;
-    else if (errno == EPERM)
-        in_always_ready = true; /* a file */
-    else
-        die("cannot watch stdin");
-}
-
-static void watch_out(bool wanted)
-{
-    if (wanted == out_watched)
-        return;
-    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = &writer};
-    if (epoll_ctl(table.epoll, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, OUT, &event) < 0)
-        die("cannot watch stdout");
-    out_watched = wanted;
-}
-
-static void handle_frames(void)
+/* While a lane is open, stdin is for whoever comes next: the newest owner wins. */
+static void handle_frames(struct way *way)
 {
     struct frame frame;
-    while (writer_room(&writer) >= CONTROL_ROOM && reader_next(&reader, &frame))
+    while (writer_room(&way->writer) >= CONTROL_ROOM && reader_next(&way->reader, &frame)) {
+        if (way == &attachment && lane_is_open()) {
+            if (frame.type != F_HELLO)
+                continue;
+            lane_close();
+        }
         owner_frame(&frame);
+    }
 }
 
 static void end_of_input(void)
 {
-    watch_in(false);
-    in_ended = true;
-    in_always_ready = false;
+    way_watch_in(&attachment, false);
+    attachment.ended = true;
+    attachment.always_ready = false;
     if (!place.is_init)
         stop();
 }
 
-static void read_owner(void)
+static void read_owner(struct way *way)
 {
-    if (writer_room(&writer) < CONTROL_ROOM)
+    if ((way == &lane && !lane_is_open()) || writer_room(&way->writer) < CONTROL_ROOM)
         return; /* answers first: an owner that does not read is not read either */
-    ssize_t got = reader_fill(&reader, IN);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+    ssize_t got = reader_fill(&way->reader, way->in);
+    bool is_over = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    if (is_over && way == &attachment)
         end_of_input();
-    handle_frames();
+    handle_frames(way);
+    if (way == &lane && (is_over || lane.reader.hunting) && lane_is_open()) {
+        lane_close(); /* nothing is lost on a lane: what makes no frame is its end */
+        owner_lost();
+    }
 }
 
 static void reap(void)
@@ -137,21 +123,30 @@ static void sweep_orphans(void)
 
 /* ---- sending */
 
+static void stage_frames(struct writer *writer)
+{
+    while (table.ready && writer->end - writer->start < SEND_AHEAD && writer_room(writer) >= SEND_AHEAD) {
+        struct call *call = table.ready;
+        table.ready = call->next_ready;
+        call->queued = false;
+        if (call_send_one(call))
+            call_ready(call);
+    }
+}
+
 static void send_ready(void)
 {
-    while (!writer.blocked) {
-        while (table.ready && writer.end - writer.start < SEND_AHEAD && writer_room(&writer) >= SEND_AHEAD) {
-            struct call *call = table.ready;
-            table.ready = call->next_ready;
-            call->queued = false;
-            if (call_send_one(call))
-                call_ready(call);
-        }
-        if (writer.start == writer.end || now_us() < writer.held_until)
+    struct way *way = lane_is_open() ? &lane : &attachment;
+    struct writer *writer = &way->writer;
+    if (way == &lane)
+        way_flush(&attachment); /* its last word is that the lane is open */
+    while (!writer->blocked) {
+        stage_frames(writer);
+        if (writer->start == writer->end || now_us() < writer->held_until)
             break;
-        writer_flush(&writer, OUT);
+        writer_flush(writer, way->out);
     }
-    watch_out(writer.blocked);
+    way_watch_out(way, writer->blocked);
 }
 
 /* ---- the loop */
@@ -174,15 +169,16 @@ static int timeout_ms(void)
     uint64_t now = now_us(), due = calls_due(now), lease = lease_due(now);
     if (lease && (!due || lease < due))
         due = lease;
-    if (writer.start < writer.end && writer.held_until && (!due || writer.held_until < due))
-        due = writer.held_until;
+    uint64_t held_until = table.writer->start < table.writer->end ? table.writer->held_until : 0;
+    if (held_until && (!due || held_until < due))
+        due = held_until;
     if (owner.stopping) {
         if (now >= stop_at || !has_workers())
             exit(0);
         if (!due || stop_at < due)
             due = stop_at;
     }
-    if (in_always_ready)
+    if (attachment.always_ready)
         return 0;
     if (table.sweeping)
         return SWEEP_MS;
@@ -194,10 +190,14 @@ static int timeout_ms(void)
 
 static void handle(const struct epoll_event *event)
 {
-    if (event->data.ptr == &reader)
-        read_owner();
-    else if (event->data.ptr == &writer)
-        writer.blocked = false;
+    if (event->data.ptr == &attachment.reader)
+        read_owner(&attachment);
+    else if (event->data.ptr == &lane.reader)
+        read_owner(&lane);
+    else if (event->data.ptr == &attachment.writer)
+        attachment.writer.blocked = false;
+    else if (event->data.ptr == &lane.writer)
+        lane.writer.blocked = false;
     else if (event->data.ptr == NULL)
         read_signals();
     else
@@ -214,15 +214,19 @@ static void turn(void)
         die("cannot wait");
     for (int i = 0; i < n; i++)
         handle(&events[i]);
-    if (in_always_ready)
-        read_owner();
+    if (attachment.always_ready)
+        read_owner(&attachment);
     if (table.sweeping)
         sweep_orphans();
     send_ready();
-    handle_frames(); /* what was kept back for want of room */
+    handle_frames(&attachment); /* what was kept back for want of room */
+    if (lane_is_open())
+        handle_frames(&lane);
     send_ready();
     calls_bury();
-    watch_in(writer_room(&writer) >= CONTROL_ROOM);
+    way_watch_in(&attachment, writer_room(&attachment.writer) >= CONTROL_ROOM);
+    if (lane_is_open())
+        way_watch_in(&lane, writer_room(&lane.writer) >= CONTROL_ROOM);
 }
 
 static void nonblocking(int fd)
@@ -269,10 +273,8 @@ int main(int argc, char **argv)
     nonblocking(OUT);
     open_loop();
     hold_own_input();
-    table.writer = &writer;
-    reader_reset(&reader);
     owner.idle_since = now_us();
-    watch_in(true);
+    attachment_open();
     for (;;)
         turn();
 }

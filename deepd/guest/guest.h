@@ -2,6 +2,8 @@
  *
  *   guest.c    main: the loop, signals, lease
  *   owner.c    what the owner's frames ask for
+ *   way.c      bytes to the owner and back: by stdin and stdout, or by the lane
+ *   lane.c     a socket in place of both, where owner and guest are under one kernel
  *   wire.c     frames: checksum, reader with resynchronising, writer that never blocks, fields
  *   request.c  one OPEN as a struct
  *   calls.c    the table of calls: by id, by channel, from OPEN to RELEASE
@@ -69,8 +71,8 @@ enum {
 };
 
 enum frame_type {
-    F_HELLO = 1, F_PING, F_OPEN, F_STDIN, F_ACK, F_KILL, F_RESIZE, F_FOLLOW, F_RELEASE, F_LEASE, F_SIGNAL,
-    F_WELCOME = 65, F_PONG, F_OPENED, F_DATA, F_CREDIT, F_EXIT, F_STATE,
+    F_HELLO = 1, F_PING, F_OPEN, F_STDIN, F_ACK, F_KILL, F_RESIZE, F_FOLLOW, F_RELEASE, F_LEASE, F_SIGNAL, F_LANE,
+    F_WELCOME = 65, F_PONG, F_OPENED, F_DATA, F_CREDIT, F_EXIT, F_STATE, F_LANED,
 };
 enum { FIN = 1 };
 enum { FLAG_SHELL = 1, FLAG_PTY = 2, FLAG_STDIN = 4, FLAG_MERGE = 8 };
@@ -115,6 +117,27 @@ uint8_t *field_put(uint8_t *at, uint8_t tag, const void *data, size_t size);
 uint8_t *field_put32(uint8_t *at, uint8_t tag, uint32_t value);
 uint8_t *field_put64(uint8_t *at, uint8_t tag, uint64_t value);
 
+/* ---- way.c */
+
+struct way {
+    int in, out;                                            /* two descriptors, as each is watched for itself */
+    bool in_watched, out_watched, always_ready, ended;
+    struct reader reader;
+    struct writer writer;
+};
+extern struct way attachment;                               /* stdin and stdout */
+void attachment_open(void);
+void way_watch_in(struct way *, bool wanted);
+void way_watch_out(struct way *, bool wanted);
+void way_flush(struct way *);
+
+/* ---- lane.c */
+
+extern struct way lane;
+bool lane_is_open(void);
+int lane_open(const struct frame *);                        /* 0 or errno; the current way from then on */
+void lane_close(void);
+
 /* ---- request.c */
 
 struct request {
@@ -142,6 +165,7 @@ struct place {                                              /* where and as whom
     bool has_proc;
     bool leaves_image;                                      /* --as-is: nothing of the image is changed */
     char work_dir[4096], home[4096], user[64], shell[4096];
+    char lane[64];                                          /* the folder of its sockets; empty: none */
     char **env;
     char warnings[8][256];
     int n_warnings;
@@ -170,6 +194,10 @@ bool is_mount(const char *path);
 void prepare_root(void);
 void prepare_work_dir(void);
 const char *choose_home(const struct account *);
+
+/* ---- guest.c */
+
+_Noreturn void die(const char *what);
 
 /* ---- output.c */
 
@@ -224,7 +252,7 @@ struct call {
 
 struct table {
     int epoll;
-    struct writer *writer;
+    struct writer *writer;                                  /* of the way that is in use */
     struct call *live;                                      /* everything that is not just a result */
     struct call *ready, *ready_last;                        /* calls with something to send, in turn */
     int open_calls, results, left_behind;
@@ -289,6 +317,7 @@ void input_free(struct input *);
 struct owner { uint64_t lease_us, idle_since; bool stopping; }; /* since when it is idle; heard no more once it stops */
 extern struct owner owner;
 void owner_frame(const struct frame *);
+void owner_lost(void);                                      /* nobody is attached: calls go on */
 
 /* ---- launch.c */
 

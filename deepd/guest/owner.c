@@ -142,19 +142,34 @@ static void send_welcome(const uint8_t *nonce)
     writer_seal(table.writer, F_WELCOME, 0, (size_t)(at - payload));
 }
 
+void owner_lost(void)
+{
+    calls_detach_all();
+    while (pending)
+        drop_pending(&pending);
+    attached = false;
+}
+
 static void on_hello(const struct frame *frame)
 {
     uint8_t nonce[NONCE_SIZE];
     if (!hello_nonce(frame, nonce))
         return;
-    calls_detach_all();
-    while (pending)
-        drop_pending(&pending);
+    owner_lost();
     attached = hello_number(frame, 2, 0) == WIRE_VERSION;
     if (attached)
         owner.lease_us = (uint64_t)hello_number(frame, 3, 0) * 1000000;
     writer_resync(table.writer);
     send_welcome(nonce);
+}
+
+/* The answer is the last frame of the way that the question came by. */
+static void on_lane(const struct frame *frame)
+{
+    struct writer *former = table.writer;
+    uint8_t payload[4];
+    put32(payload, (uint32_t)lane_open(frame));
+    writer_frame(former, F_LANED, frame->channel, payload, sizeof payload);
 }
 
 static void send_state(uint32_t channel, enum state_answer answer, const struct call *call)
@@ -231,6 +246,7 @@ void owner_frame(const struct frame *frame)
             writer_frame(table.writer, F_PONG, frame->channel, frame->data, 8);
         break;
     case F_OPEN: on_open(frame); break;
+    case F_LANE: on_lane(frame); break;
     case F_FOLLOW: on_follow(frame); break;
     case F_RELEASE:
         if (frame->size == ID_SIZE && (call = call_by_id(frame->data)))

@@ -31,7 +31,7 @@ void warn(const char *format, ...)
 
 static _Noreturn void refuse(const char *what, const char *about)
 {
-    dprintf(2, "guest: %s%s\nusage: guest --work-dir PATH --user workspace|root|UID:GID --shell auto|PATH [--as-is]\n", what, about);
+    dprintf(2, "guest: %s%s\nusage: guest --work-dir PATH --user workspace|root|UID:GID --shell auto|PATH [--lane PATH] [--as-is]\n", what, about);
     exit(EXIT_USAGE);
 }
 
@@ -150,6 +150,13 @@ static const char *value_of(int argc, char **argv, int *at)
     return argv[++*at];
 }
 
+static void set_lane(const char *path)
+{
+    if (*path != '/' || strlen(path) >= sizeof place.lane)
+        refuse("the lane's folder must be a short absolute path", "");
+    snprintf(place.lane, sizeof place.lane, "%s", path);
+}
+
 void start(int argc, char **argv)
 {
     const char *user = "workspace", *shell = "auto", *work_dir = NULL;
@@ -162,6 +169,8 @@ void start(int argc, char **argv)
             shell = value_of(argc, argv, &at);
         else if (strcmp(argv[at], "--as-is") == 0)
             place.leaves_image = true;
+        else if (strcmp(argv[at], "--lane") == 0)
+            set_lane(value_of(argc, argv, &at));
         else
             refuse("no such argument: ", argv[at]);
     }

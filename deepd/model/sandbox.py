@@ -47,6 +47,8 @@ class Sandbox:
     """The level it runs at, in words, where that is not its engine's only one."""
     work_dir: str = ""
     """Where its work dir really is, when that is not where the profile says."""
+    lane: str = ""
+    """The folder in which its guest can be met; empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,3 +61,5 @@ class SessionView:
     """Its container is of an older version of the profile."""
     isolation: str = ""
     """How its sandbox is isolated, where that is not its engine's only way."""
+    lane: bool = False
+    """Its guest is reached without the engine in between."""

@@ -63,6 +63,8 @@ class Place:
     level: Level | None = None
     """Who isolates the local engine's sandboxes; `None`: whatever is found."""
     podman: PodmanService | None = None
+    lanes: bool = True
+    """Whether containers' guests may be met without their engine."""
     guests: list[Guest] = field(default_factory=list)
     engines: list[Engine] = field(default_factory=list)
     instances: list[str] = field(default_factory=list)
@@ -78,7 +80,9 @@ class Place:
     def _make(self, name: str) -> Engine:
         if self.local is not None:
             return LocalEngine(name, self.local, level=self.level)
-        return DockerEngine(name, self.host) if self.world is None else FakeEngine(name, self.world)
+        if self.world is not None:
+            return FakeEngine(name, self.world)
+        return DockerEngine(name, self.host, lanes=self.folder / "lanes" if self.lanes else None)
 
     @property
     def host(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import select
+import socket
 import struct
 import subprocess
 import time
@@ -13,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-HELLO, PING, OPEN, STDIN, ACK, KILL, RESIZE, FOLLOW, RELEASE, LEASE, SIGNAL = range(1, 12)
-WELCOME, PONG, OPENED, DATA, CREDIT, EXIT, STATE = range(65, 72)
+HELLO, PING, OPEN, STDIN, ACK, KILL, RESIZE, FOLLOW, RELEASE, LEASE, SIGNAL, LANE = range(1, 13)
+WELCOME, PONG, OPENED, DATA, CREDIT, EXIT, STATE, LANED = range(65, 73)
 EXITED, SIGNALLED, TIMED_OUT, KILLED, OUTPUT, NOT_STARTED, FILE = range(1, 8)
 STAT, LIST, READ, WRITE, MKDIR, REMOVE, RENAME, REALPATH, WALK, SCAN, SYMLINK, CHMOD, UTIME = range(
     32, 45
@@ -224,6 +225,23 @@ class Driver:
         self._channel = 0
         self._nonce = b""
 
+    def move(self, connection: socket.socket) -> None:
+        """Speak over a lane from now on, beginning with a whole frame."""
+        connection.setblocking(False)  # noqa: FBT003 - its only argument
+        self._in = self._out = connection.fileno()
+        self.reader = Reader()
+        self.reader.hunting = False
+        self.ended = False
+
+    def move_back(self) -> None:
+        """Speak over the process's pipes again."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._in, self._out = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self.reader = Reader()
+        self.outbox.clear()
+        self.ended = False
+
     def write(self, data: bytes) -> None:
         """Queue bytes."""
         self.outbox += data
@@ -244,7 +262,10 @@ class Driver:
                 sent = len(self.outbox)
             del self.outbox[:sent]
         if readable:
-            data = os.read(self._out, 1 << 18)
+            try:
+                data = os.read(self._out, 1 << 18)
+            except ConnectionResetError:
+                data = b""
             self.ended = not data
             for frame in self.reader.feed(data):
                 self._hear(frame)
@@ -373,9 +394,8 @@ class Driver:
             self.stdin(call, data)
         return self.end(call)
 
-    def stdin(self, call: Call, data: bytes, *, fin: bool = True) -> None:
-        """Send input as its credit allows."""
-        sent = 0
+    def stdin(self, call: Call, data: bytes, *, fin: bool = True, sent: int = 0) -> None:
+        """Send input as its credit allows, from where it was left."""
         while sent < len(data) and call.exit is None:
             self._wait_for_credit(call, sent)
             piece = data[sent : min(call.credit, sent + MAX_PAYLOAD)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from deepd.engine.lane import Lane
 from deepd.errors import EngineError
 from deepd.guest.fields import field, parse_fields, u32, u64
 from deepd.guest.frames import RESYNC, Decoder, Frame, FrameType, encode
@@ -14,6 +15,8 @@ BOOT = bytes(range(16))
 
 class MemoryStream:
     """A `ByteStream` whose other end is a pair of lists."""
+
+    lane: Lane | None = None
 
     def __init__(self) -> None:
         self.sent = bytearray()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deepd.guest.binary import guest_binary, sources
-from tests.guest.driver import Driver, start
+from tests.guest.driver import LANE, LANED, Driver, Frame, one_field, start
 
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
@@ -80,6 +83,63 @@ def start_guest(program: Path, work_dir: Path, open_dir: Path) -> Iterator[Start
         driver.close()
     found = [path.read_text() for path in reports.iterdir()]
     assert not found, found[0]
+
+
+class Host:
+    """The owner's side of a lane's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.token = secrets.token_bytes(32)
+        self.proof = b""
+        """What the guest that came last has said of itself."""
+
+    @contextmanager
+    def listening(self, name: str = "meet", backlog: int = 8) -> Iterator[socket.socket]:
+        """Listen, where every user may come."""
+        path = self.folder / name
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            path.chmod(0o666)
+            listener.listen(backlog)
+            listener.settimeout(30)
+            yield listener
+        path.unlink()
+
+    def ask(self, guest: Driver, name: str = "meet") -> int:
+        """Offer the lane and return the errno that the guest answers."""
+        seen = [frame for frame in guest.frames if frame.type == LANED]
+        guest.send(LANE, one_field(1, name.encode()) + one_field(2, self.token))
+        return self.answer(guest, len(seen))
+
+    def answer(self, guest: Driver, seen: int = 0) -> int:
+        """Wait for LANED."""
+
+        def answers() -> list[Frame]:
+            return [frame for frame in guest.frames if frame.type == LANED][seen:]
+
+        guest.wait(answers)
+        return int.from_bytes(answers()[0].payload, "little")
+
+    @contextmanager
+    def met(self, guest: Driver) -> Iterator[socket.socket]:
+        """Have the guest come, and yield the connection."""
+        with self.listening() as listener:
+            assert self.ask(guest) == 0
+            connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(30)
+            self.proof = connection.recv(48)
+            yield connection
+
+
+@pytest.fixture
+def host(open_dir: Path) -> Host:
+    """Return a lane's folder; start the guest with `--lane`."""
+    folder = open_dir / "lane"
+    folder.mkdir()
+    folder.chmod(0o755)
+    return Host(folder)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.guest.driver import (
     FOLLOW,
     HELLO,
     KILL,
+    LANE,
     LEASE,
     OPEN,
     PING,
@@ -29,7 +30,7 @@ from tests.guest.driver import (
     fields,
     one_field,
 )
-from tests.guest.native.conftest import StartGuest
+from tests.guest.native.conftest import Host, StartGuest
 
 FUZZ_SECONDS = 10
 SEEDS = range(12)
@@ -78,6 +79,8 @@ def frame(chance: random.Random) -> bytes:
         RELEASE: call_id(chance),
         LEASE: struct.pack("<I", 0),
         SIGNAL: struct.pack("<I", chance.randrange(70)),
+        LANE: one_field(1, chance.choice([b"nobody", b"../x", b"", b"x" * 99]))
+        + one_field(2, chance.randbytes(chance.choice([32, 31, 0]))),
     }
     kind = chance.choice([OPEN, OPEN, OPEN, *payloads, 99])
     payload = request(chance) if kind == OPEN else payloads.get(kind, b"")
@@ -113,6 +116,23 @@ def test_damaged_and_senseless_frames_do_no_harm(start_guest: StartGuest, seed: 
     guest.ping()
     call = guest.run("echo still here")
     assert bytes(call.stdout) == b"still here\n"
+
+
+@pytest.mark.parametrize("program", ["sanitized"], indirect=True)
+@pytest.mark.parametrize("seed", SEEDS[:4])
+def test_damaged_frames_on_a_lane_end_it_and_nothing_else(
+    start_guest: StartGuest, host: Host, seed: int
+) -> None:
+    guest = start_guest("--lane", str(host.folder))
+    guest.hello()
+    with host.met(guest) as connection:
+        guest.move(connection)
+        chance = random.Random(seed)
+        guest.write(b"".join(frame(chance) for _ in range(FRAMES)) + b"\xff" * 32)
+        guest.until(lambda: guest.ended)
+        guest.move_back()
+    guest.hello()
+    assert bytes(guest.run("echo still here").stdout) == b"still here\n"
 
 
 @pytest.mark.parametrize("program", ["sanitized"], indirect=True)
