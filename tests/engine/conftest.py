@@ -196,6 +196,7 @@ def make_place(request: pytest.FixtureRequest, engine: str, instance: str, folde
             place.podman = request.getfixturevalue("podman")
         case "podman-rootless":
             place.podman = request.getfixturevalue("rootless_podman")
+            place.lanes = False  # that user may not come to our folders
         case _:
             pass  # docker, where everything is as it is
     return place

@@ -63,7 +63,7 @@ async def test_a_created_sandbox_is_observed_as_its_spec_says(place: Place) -> N
     [sandbox] = await engine.observe()
     assert sandbox.created_at > 1_500_000_000
     assert bool(sandbox.isolation) is (place.local is not None or not place.has_cgroups)
-    assert replace(sandbox, created_at=0.0, isolation="") == Sandbox(
+    assert replace(sandbox, created_at=0.0, isolation="", lane="") == Sandbox(
         id=container,
         name=sandbox_name(place.instance, SessionName("main")),
         session=SessionName("main"),

@@ -101,6 +101,18 @@ async def test_a_container_that_was_made_without_goes_on_without(docker_place: P
     assert await output(guest, "echo", "attached") == b"attached\n"
 
 
+async def test_an_engine_of_another_user_is_not_asked_to_mount_our_folders(
+    request: pytest.FixtureRequest, instance: str, folder: Path
+) -> None:
+    place = make_place(request, "podman-rootless", instance, folder)
+    place.lanes = True
+    engine = place.engine()
+    guest = await place.guest(engine, await place.run(engine))
+    assert not guest.has_lane
+    assert await output(guest, "echo", "attached") == b"attached\n"
+    await place.aclose()
+
+
 async def test_a_stopped_sandbox_starts_again_when_its_folder_is_gone(docker_place: Place) -> None:
     engine = docker_place.engine()
     container = await docker_place.run(engine)

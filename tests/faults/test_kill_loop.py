@@ -139,6 +139,26 @@ def test_a_daemon_killed_again_and_again_runs_each_allowed_call_once(
     figure(kill_loop(user, kills=15, seed=1))
 
 
+def test_a_call_over_a_lane_outlives_daemons_with_all_of_its_output(user: User) -> None:
+    path = str(user.profile("hello", PROFILE))
+    user.run("start", "-c", path)
+    user.wait_for_state("ready")
+    assert user.json("inspect", "main")["lane"] is True
+    with closing(Client(Path(user.env["DEEPD_RUNTIME_DIR"]) / "deepd.sock")) as client:
+        command = "echo once >> ran; for n in $(seq 1 40); do seq 1 5000; sleep 0.05; done; exit 7"
+        call = client.submit("main", "execute", {"command": command}, background=True)["id"]
+        for after in (0.3, 0.5, 0.2):
+            _kill_and_restart(user, path, after)
+        eventually_sync(lambda: not client.calls("main", open_only=True), within=60)
+        found = client.call(call)
+        printed = b"".join(line.get("data", b"") for line in client.output(call))
+    numbers = b"".join(b"%d\n" % number for number in range(1, 5001))
+    assert printed == 40 * numbers
+    assert (found["state"], found["exit_code"]) == ("finished", 7)
+    assert user.file("ran") == b"once\n"
+    assert user.json("inspect", "main")["lane"] is True, "the last daemon has one again"
+
+
 @pytest.mark.slow
 def test_a_daemon_killed_hundreds_of_times_runs_each_allowed_call_once(
     user: User, figure: Figure
