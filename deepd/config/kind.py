@@ -24,7 +24,7 @@ MAX_SIZE = 1 << 50
 MAX_TEXT = 16 * 1024
 MAX_RULES = 200
 MAX_TESTS = 200
-KEPT_FOR_DEEPD = ("/.deepd", "/proc", "/sys", "/dev")
+KEPT_FOR_DEEPD = ("/.deepd", "/.deepd-lane", "/proc", "/sys", "/dev")
 """Folders inside a sandbox that a profile may not put anything in place of."""
 
 _TYPE_WORDS = {bool: "a boolean", int: "an integer", float: "a number", str: "a string"}

@@ -10,7 +10,7 @@ from deepd.engine.workspace import OWNER
 from deepd.errors import ArgumentsError, EngineRefusedError
 from deepd.model.profile import Volume
 
-_KEPT = ("/.deepd", "/proc", "/sys", "/dev")
+_KEPT = ("/.deepd", "/.deepd-lane", "/proc", "/sys", "/dev")
 """Folders of a sandbox that nothing is put in place of."""
 _MODES = {"": False, "rw": False, "ro": True}
 

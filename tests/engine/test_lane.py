@@ -38,6 +38,7 @@ async def lane_place(
 ) -> AsyncIterator[Place]:
     """Return each engine whose sandboxes have lanes."""
     place = make_place(request, request.param, instance, folder)
+    place.lanes = True
     yield place
     await place.aclose()
 
