@@ -81,6 +81,7 @@ def test_the_volume_of_the_guest_is_deepds_own(tmp_path: Path) -> None:
         ("src:/a/", "target that must be written without"),
         ("src:/.deepd", "may not be in /.deepd"),
         ("src:/.deepd/guest", "may not be in /.deepd"),
+        ("src:/.deepd-lane", "may not be in /.deepd-lane"),
         ("src:/proc/1", "may not be in /proc"),
         ("src:/sys", "may not be in /sys"),
         ("src:/dev/shm", "may not be in /dev"),
