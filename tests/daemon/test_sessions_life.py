@@ -235,7 +235,7 @@ async def test_the_session_of_a_deleted_profile_is_shown_and_stops(home: Home) -
         path.unlink()
         daemon.profiles.reload()
         await eventually(lambda: daemon.running == [])
-        assert daemon.state() == "no profile"
+        await eventually(lambda: daemon.state() == "no profile")
         with pytest.raises(NotFoundError, match="not loaded"):
             await daemon.ready()
 
