@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from deepd.model.profile import Answer, Profile, Rule
-from deepd.policy.pattern import Expression, Fit, fit_anywhere, parse_pattern
+from deepd.policy.pattern import Expression, Fit, Pattern, WordPattern, fit_anywhere
 from deepd.policy.place import lexical, relative
 from deepd.policy.reading import Reading, read_command, read_words
 from deepd.policy.shell import Command, Doubt, Redirection, Span, quoted, to_bytes, to_text
+from deepd.policy.table import RuleTable, heads, table_of
 
 FileAnswer = Callable[[str, str], Answer]
 """What the profile says to a file tool and a path."""
@@ -43,72 +44,77 @@ def read(args: Mapping[str, Any]) -> Reading:
 
 
 def judge(
-    profile: Profile, rules: Sequence[Rule], args: Mapping[str, Any], file_answer: FileAnswer
+    profile: Profile, rules: tuple[Rule, ...], args: Mapping[str, Any], file_answer: FileAnswer
 ) -> Finding:
     """Return what the rules of one entry say to an `execute`; deny over ask over allow."""
-    rules = [rule for rule in rules if rule.match]
+    table = table_of(rules)
     reading = read(args)
-    unsure: Finding | None = None
-    for stopping in ("deny", "ask"):
-        for rule in rules:
-            if rule.answer == stopping:
-                found, part = _fits(rule, reading)
-                if found == "yes":
-                    return Finding(rule.answer, rule, part)
-                if found == "maybe" and unsure is None:
-                    detail = "an expansion may make it what this rule means"
-                    unsure = Finding("ask", rule, part, detail, is_unsure=True)
-    if unsure is not None:
-        return unsure
+    stopped = _stopped(table, reading)
+    if stopped is not None:
+        return stopped
     doubt = _call_doubt(profile, args) or reading.doubt
     if doubt is None:
         doubt = _redirection_doubt(profile, reading, args, file_answer)
-    stops = any(rule.answer != "allow" for rule in rules)
     if doubt is not None:
         # What cannot be seen may be what a rule stops.
-        answer: Answer | None = "ask" if stops else None
+        answer: Answer | None = "ask" if table.stopping else None
         return Finding(answer, None, doubt.span, doubt.reason, is_unsure=True)
-    return _allowed(rules, reading, args)
+    return _allowed(table, reading, args)
 
 
-def _allowed(rules: Sequence[Rule], reading: Reading, args: Mapping[str, Any]) -> Finding:
+def _stopped(table: RuleTable, reading: Reading) -> Finding | None:
+    """Return what the first rule says that stops a part; else the first that might."""
+    unsure: Finding | None = None
+    known = heads(reading.commands) if table.stopping else None
+    for each in table.stopping:
+        if known is not None and each.head is not None and each.head not in known:
+            continue
+        found, part = _fits(each.pattern, reading)
+        if found == "yes":
+            return Finding(each.rule.answer, each.rule, part)
+        if found == "maybe" and unsure is None:
+            detail = "an expansion may make it what this rule means"
+            unsure = Finding("ask", each.rule, part, detail, is_unsure=True)
+    return unsure
+
+
+def _allowed(table: RuleTable, reading: Reading, args: Mapping[str, Any]) -> Finding:
     """Return `allow` if each proven command has a rule that allows it."""
-    allowing = [rule for rule in rules if rule.answer == "allow"]
-    source = to_bytes(reading.texts[0])
     by: Rule | None = None
     for command in reading.proven:
-        rule = next((rule for rule in allowing if _allows(rule, command, source, args)), None)
-        if rule is None:
+        for each in table.allowing(command):
+            if _allows(each.pattern, command, reading, args):
+                by = by or each.rule
+                break
+        else:
             detail = f"no rule allows `{command}`"
             return Finding(None, None, command.span, detail, can_be_allowed=True)
-        by = by or rule
     if by is None:
         return Finding(None)
     return Finding("allow", by, reading.proven[0].span)
 
 
-def _allows(rule: Rule, command: Command, source: bytes, args: Mapping[str, Any]) -> bool:
-    pattern = parse_pattern(rule.match)
-    if isinstance(pattern, Expression):
-        # One command at a time, so that `git .*` allows no more than git.
-        if pattern.is_all(written(command, source, by_shell="argv" not in args)):
-            return True
-        # A redirection in what is written has an answer of its own, so the words alone count too.
-        is_known = not any(word.is_open for word in command.words)
-        return is_known and pattern.is_all(" ".join(quoted(word.text) for word in command.words))
-    return pattern.fit(command.words) == "yes"
+def _allows(pattern: Pattern, command: Command, reading: Reading, args: Mapping[str, Any]) -> bool:
+    if isinstance(pattern, WordPattern):
+        return pattern.fit(command.words) == "yes"
+    # One command at a time, so that `git .*` allows no more than git.
+    if pattern.is_all(_written(command, reading, by_shell="argv" not in args)):
+        return True
+    # A redirection in what is written has an answer of its own, so the words alone count too.
+    is_known = not any(word.is_open for word in command.words)
+    return is_known and pattern.is_all(" ".join(quoted(word.text) for word in command.words))
 
 
-def written(command: Command, source: bytes, *, by_shell: bool) -> str:
+def _written(command: Command, reading: Reading, *, by_shell: bool) -> str:
     """Return a simple command as it is written; of what a wrapper runs, as it could be."""
     if by_shell and not command.is_inner:
+        source = to_bytes(reading.texts[0])
         return to_text(source[command.span.start : command.span.end])
     return " ".join(word.text if word.is_open else quoted(word.text) for word in command.words)
 
 
-def _fits(rule: Rule, reading: Reading) -> tuple[Fit, Span | None]:
-    """Return whether a rule means any part of a command, and which."""
-    pattern = parse_pattern(rule.match)
+def _fits(pattern: Pattern, reading: Reading) -> tuple[Fit, Span | None]:
+    """Return whether a pattern means any part of a command, and which."""
     if isinstance(pattern, Expression):
         if found := pattern.find(reading.texts[0]):
             return "yes", Span(*found)
@@ -148,6 +154,8 @@ def _redirection_doubt(
 
     A redirection is what a file tool would do, and the profile answers to it as to that one.
     """
+    if not reading.redirections and not any("/" in command.name for command in reading.proven):
+        return None
     cwd = lexical(str(args.get("cwd") or "."), profile.work_dir)
     elsewhere = reading.moves or cwd != profile.work_dir
     for command in reading.proven:

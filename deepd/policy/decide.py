@@ -8,14 +8,13 @@ that no entry names runs; an agent's own tool gets `approvals.default`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from deepd.model.profile import CONSOLE_TOOLS, Answer, Profile, ToolPolicy
 from deepd.policy.commands import Finding, judge
 from deepd.policy.files import judge_path
-from deepd.policy.verdict import Verdict, strongest
+from deepd.policy.verdict import OnTimeout, Verdict, strongest
 
 
 def decide(
@@ -35,7 +34,9 @@ def decide(
         rule = f"`interrupt_on` does not name {tool}" if profile.interrupt_on else "no rule"
         return Verdict("allow", rule)
     default = profile.approvals.default
-    return _waiting(Verdict(default, f'approvals.default = "{default}"'), None, profile)
+    timeout, on_timeout = _waits(default, None, profile)
+    rule = f'approvals.default = "{default}"'
+    return Verdict(default, rule, timeout=timeout, on_timeout=on_timeout)
 
 
 def needs_path(profile: Profile, tool: str) -> bool:
@@ -55,26 +56,27 @@ def _answer(
 ) -> Verdict:
     """Return what one entry says: its rules, and its default to what they leave."""
     finding = _finding(entry, profile, tool, args, resolved)
-    answer = finding.answer or entry.default
+    answer, rule = finding.answer or entry.default, finding.rule
     if finding.is_unsure and entry.default == "deny":
-        finding = replace(finding, rule=None)
-        answer = "deny"
-    if finding.rule is not None:
-        verdict = Verdict(
-            answer,
-            finding.rule.written,
-            finding.rule.position,
-            finding.rule.reason,
-            by=finding.rule,
-        )
+        answer, rule = "deny", None
+    if rule is not None:
+        written, position, reason = rule.written, rule.position, rule.reason
     else:
-        rule = entry.written or f'interrupt_on."{entry.tool}" = "{entry.default}"'
-        verdict = Verdict(answer, rule, entry.position)
-    part = (finding.part.start, finding.part.end) if finding.part else None
-    verdict = replace(
-        verdict, detail=finding.detail, part=part, can_be_allowed=finding.can_be_allowed
+        written = entry.written or f'interrupt_on."{entry.tool}" = "{entry.default}"'
+        position, reason = entry.position, ""
+    timeout, on_timeout = _waits(answer, entry.timeout, profile)
+    return Verdict(
+        answer,
+        written,
+        position,
+        reason,
+        timeout,
+        on_timeout,
+        finding.detail,
+        (finding.part.start, finding.part.end) if finding.part else None,
+        rule,
+        finding.can_be_allowed,
     )
-    return _waiting(verdict, entry.timeout, profile)
 
 
 def _finding(
@@ -91,10 +93,12 @@ def _finding(
     return judge_path(entry.rules, tool, args, profile.work_dir, resolved)
 
 
-def _waiting(verdict: Verdict, timeout: float | None, profile: Profile) -> Verdict:
-    """Add how long the call may wait, where it has to."""
-    if verdict.answer != "ask":
-        return verdict
+def _waits(
+    answer: Answer, timeout: float | None, profile: Profile
+) -> tuple[float | None, OnTimeout]:
+    """Return how long a call may wait, where it has to, and what follows."""
+    if answer != "ask":
+        return None, "deny"
     on_timeout = profile.approvals.on_timeout
     waits = None if on_timeout == "keep" else timeout or profile.approvals.timeout
-    return replace(verdict, timeout=waits, on_timeout=on_timeout)
+    return waits, on_timeout

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from deepd.model.profile import CONSOLE_TOOLS, Answer, Position, Profile, Rule, ToolPolicy
 from deepd.policy.commands import read
 from deepd.policy.decide import decide, names
-from deepd.policy.pattern import pattern_of
+from deepd.policy.pattern import MAX_PATTERN, pattern_of
 from deepd.policy.place import lexical, relative
-from deepd.policy.shell import to_bytes, to_text
+from deepd.policy.shell import Command, to_bytes, to_text
 from deepd.policy.verdict import Verdict
 
 MAX_EDITS = 8
@@ -188,7 +188,7 @@ def _allowing(
             span = (command.span.start, command.span.end)
             pattern = pattern_of(command.words)
             is_new = all(rule.match != pattern for rule in entry.rules)
-            if is_new and verdict.part in (None, span):
+            if is_new and verdict.part in (None, span) and len(pattern) <= MAX_PATTERN:
                 return Rule("allow", match=pattern)
         return None
     if tool in CONSOLE_TOOLS and resolved is not None and (entry.rules or verdict.answer == "ask"):
@@ -211,7 +211,7 @@ def _to_ask(
         return _Step(edit, replace(profile, interrupt_on=(*profile.interrupt_on, made)))
     rule: Rule | None = None
     if entry.rules and tool == "execute" and (commands := read(args).commands):
-        rule = Rule("ask", match=pattern_of(commands[0].words))
+        rule = _asking(commands[0])
     elif entry.rules and tool in CONSOLE_TOOLS and tool != "execute":
         path = resolved or lexical(str(args.get("path", ".")), profile.work_dir)
         rule = Rule("ask", path=_glob(path, profile.work_dir))
@@ -220,6 +220,14 @@ def _to_ask(
         return _Step(edit, _with(profile, entry, replace(entry, rules=(*entry.rules, rule))))
     edit = Edit("set", _key(entry), '"ask"', entry.position)
     return _Step(edit, _with(profile, entry, replace(entry, default="ask")))
+
+
+def _asking(command: Command) -> Rule | None:
+    """Return a rule that holds a command; where its words are too many, by its first one."""
+    pattern = pattern_of(command.words)
+    if len(pattern) > MAX_PATTERN:
+        pattern = f"{pattern_of(command.words[:1])} *"
+    return Rule("ask", match=pattern) if len(pattern) <= MAX_PATTERN else None
 
 
 def _other_default(profile: Profile, tool: str) -> _Step:

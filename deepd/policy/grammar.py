@@ -88,20 +88,18 @@ def parse(source: bytes) -> Found:
     inputs: list[tuple[str, str]] = []
     reads: list[Word] = []
     redirections = 0
-    for node in _walk(root, frozenset() if root.has_error else _LEAVES):
-        kind = node.type
+    for node, kind, children in _walk(root):
         if kind in _COMMANDS:
             commands.append(_command(node, source))
         elif kind == "file_redirect":
             redirections += 1
-            if node.child_count and any(child.type in _OPENS_TO_READ for child in node.children):
-                reads.append(_word(node.children[-1], source))
+            if any(child.type in _OPENS_TO_READ for child in children):
+                reads.append(_word(children[-1], source))
         elif kind == "heredoc_body":
             inputs.append((_reader_of(node, source), to_text(source[slice(*node.byte_range)])))
-        elif kind == "herestring_redirect" and node.child_count:
-            inputs.append((_reader_of(node, source), _word(node.children[-1], source).text))
-        doubt = _doubt(node, source)
-        if doubt is not None:
+        elif kind == "herestring_redirect" and children:
+            inputs.append((_reader_of(node, source), _word(children[-1], source).text))
+        if (kind not in _SIMPLEST or node.is_missing) and (doubt := _doubt(node, source)):
             doubts.append(doubt)
     if root.has_error and not doubts:
         doubts.append(Doubt(_REASONS["ERROR"], Span(0, len(source))))
@@ -116,20 +114,20 @@ def _parser() -> Parser:
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
 
-def _walk(root: Node, left_out: frozenset[str]) -> Iterator[Node]:
-    """Yield every node but of some kinds, those of a text's beginning first."""
+def _walk(root: Node) -> Iterator[tuple[Node, str, list[Node]]]:
+    """Yield every node that is more than a leaf, its kind and its children, in a text's order."""
+    left_out = frozenset() if root.has_error else _LEAVES
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        yield node
-        if node.child_count:
-            waiting += [child for child in reversed(node.children) if child.type not in left_out]
+        children = node.children
+        yield node, node.type, children
+        if children:
+            waiting += [child for child in reversed(children) if child.type not in left_out]
 
 
 def _doubt(node: Node, source: bytes) -> Doubt | None:
     kind = node.type
-    if kind in _SIMPLEST and not node.is_missing:
-        return None
     plain = kind in _PLAIN and not node.is_missing
     if plain and kind in {"string", "expansion"}:
         # `$"…"` is translated; `${x…}` with anything but a name can do more than give a value.
@@ -143,18 +141,20 @@ def _doubt(node: Node, source: bytes) -> Doubt | None:
 
 
 def _command(node: Node, source: bytes) -> Command:
-    words = tuple(_word(child, source) for child in node.children if child.type not in _NO_WORDS)
-    ends = [child for child in node.children if child.type not in _NO_WORDS] or [node]
-    return Command(words, Span(ends[0].start_byte, ends[-1].end_byte))
+    own = [child for child in node.children if child.type not in _NO_WORDS]
+    words = tuple([_word(child, source) for child in own])
+    first, last = (own[0], own[-1]) if own else (node, node)
+    return Command(words, Span(first.start_byte, last.end_byte))
 
 
 def _word(node: Node, source: bytes) -> Word:
+    kind = node.type
     text = source[node.start_byte : node.end_byte]
-    if node.type == "word":
+    if kind == "word":  # as most of all are
         return _unquoted(text)
-    match node.type:
-        case "command_name" if node.child_count:
-            return _word(node.children[0], source)
+    if kind == "command_name" and node.child_count:
+        return _word(node.children[0], source)
+    match kind:
         case "raw_string":
             return Word(to_text(text[1:-1]))
         case "ansi_c_string":
@@ -167,10 +167,8 @@ def _word(node: Node, source: bytes) -> Word:
             # A brace expression falls apart into words of which none is open by itself.
             is_open = any(part.is_open for part in parts) and joined != "{}"
             return Word(joined, is_open)
-        case kind if kind in _OPEN_WORDS:
-            return Word(to_text(text), is_open=True)
         case _:
-            return _unquoted(text)
+            return Word(to_text(text), is_open=True) if kind in _OPEN_WORDS else _unquoted(text)
 
 
 def _quoted(node: Node, source: bytes) -> Word:
@@ -194,7 +192,7 @@ def _unquoted(text: bytes) -> Word:
     """Return a word without quotes: its backslashes taken away, its patterns noticed."""
     if b"\\" not in text:
         is_open = _EXPANDED.search(text) is not None
-        return Word(to_text(text), is_open and text != b"{}")
+        return Word(text.decode("utf-8", "replace"), is_open and text != b"{}")
     kept = bytearray()
     is_open, at = False, 0
     while at < len(text):

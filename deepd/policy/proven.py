@@ -43,12 +43,15 @@ _MARKED = {"printf": "-v", "test": "-v -R"}
 """Builtins of which only some options do more than print or compare."""
 
 _BLANK = re.compile(rb"[ \t](?:[ \t]|\\\n)*")
+_BLANKS = rb"(?:[ \t](?:[ \t]|\\\n)*)?"
+"""What is between two words, taken together with what stands before it."""
 _COMMENT = re.compile(rb"#[^\n]*")
-_OPERATOR = re.compile(rb"&&|\|\||\|(?!&)|;(?!;)|\n")
+_OPERATOR = re.compile(rb"(&&|\|\||\|(?!&)|;(?!;)|\n)" + _BLANKS)
 _REDIRECTION = re.compile(rb"([0-2]?)(>>|>|<)(?![<>&|(])")
 _DUPLICATE = re.compile(rb"[0-2]?>&[0-2](?=[ \t\n;|&]|\Z)")
 _PLAIN = re.compile(rb"[A-Za-z0-9_@%+=:,./^!\]-]+")
-_PLAIN_WORD = re.compile(rb"[A-Za-z0-9_@%+=:,./^!\]-]+(?=[ \t\n;|&]|\Z)")
+_PLAIN_WORD = re.compile(rb"([A-Za-z0-9_@%+=:,./^!\]-]+)(?=[ \t\n;|&]|\Z)" + _BLANKS)
+"""A word without quotes and expansions, as most of all words are."""
 _PATTERN = re.compile(rb"[*?\[{}~]+")
 _HASH = re.compile(rb"#+")
 _ESCAPED = re.compile(rb"\\([\x21-\x7e ])")
@@ -97,6 +100,8 @@ def check_words(command: Command) -> None:
 
 def _refuse_strange(text: str) -> None:
     """Refuse control characters, and all that does not look like what it is."""
+    if text.isascii() and text.isprintable():
+        return
     for found in _STRANGE.finditer(text):
         char = found[0]
         if not char.isprintable():
@@ -122,10 +127,13 @@ class _Reader:
         source, size = self.source, len(self.source)
         joined = False
         while self.at < size:
-            if self._skip(_BLANK) or self._plain_word() or self._skip(_COMMENT):
+            if self._plain_word():
                 continue
             if found := _OPERATOR.match(source, self.at):
-                joined = self._operator(found[0], joined=joined)
+                joined = self._operator(found[1], joined=joined)
+                self.at = found.end()
+            elif self._skip(_BLANK) or self._skip(_COMMENT):
+                continue
             elif _DUPLICATE.match(source, self.at) or _REDIRECTION.match(source, self.at):
                 self._redirection()
             else:
@@ -138,17 +146,13 @@ class _Reader:
         raise UnprovenError("it ends with an operator", self.at, self.at)
 
     def _plain_word(self) -> bool:
-        """Take a word without quotes and expansions: what most of all words are.
-
-        Not a command's first one, which can be more than a word.
-        """
-        if not self.words:
-            return False
+        """Take a plain word, if there is one; the long way round leads to the same."""
         found = _PLAIN_WORD.match(self.source, self.at)
         if found is None:
             return False
-        self.words.append(Word(found[0].decode("ascii")))
-        self.at = self.end = found.end()
+        start, raw = self.at, found[1]
+        self.at = found.end()
+        self._take(Word(raw.decode("ascii")), start, found.end(1), raw)
         return True
 
     def _operator(self, operator: bytes, *, joined: bool) -> bool:
@@ -156,7 +160,6 @@ class _Reader:
         done = self._finish()
         if not done and operator != b"\n":
             raise UnprovenError("nothing is before an operator", self.at, self.at + len(operator))
-        self.at += len(operator)
         if operator == b"\n":
             return joined and not done
         return operator != b";"
@@ -176,19 +179,22 @@ class _Reader:
     def _word(self) -> None:
         start = self.at
         word, is_bare = self._read_word()
+        self._take(word, start, self.at, self.source[start : self.at], is_bare=is_bare)
+
+    def _take(self, word: Word, start: int, end: int, raw: bytes, *, is_bare: bool = True) -> None:
+        """Add a word to the command; its first one can be more than a word."""
         if not self.words:
-            raw = self.source[start : self.at]
             if raw == b"!" and not self.negated and not self.end:
                 self.negated, self.start = True, start
                 return
             if is_bare and word.text in RESERVED:
-                raise UnprovenError("compound commands are not read", start, self.at)
+                raise UnprovenError("compound commands are not read", start, end)
             if _ASSIGNMENT.match(raw):
-                raise UnprovenError("an assignment is before the command", start, self.at)
+                raise UnprovenError("an assignment is before the command", start, end)
             if not self.end:
                 self.start = start
         self.words.append(word)
-        self.end = self.at
+        self.end = end
 
     def _read_word(self) -> tuple[Word, bool]:
         """Read one word; and whether nothing in it was quoted."""

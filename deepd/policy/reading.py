@@ -8,7 +8,7 @@ words: a mistake of one alone opens nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from deepd.policy import grammar
@@ -24,7 +24,7 @@ from deepd.policy.shell import (
     is_too_much,
     to_bytes,
 )
-from deepd.policy.wrapper import Inner, unwrap
+from deepd.policy.wrapper import NOTHING, Inner, unwrap
 
 _HALF = re.compile("[\ud800-\udfff]")
 MAX_DEPTH = 6
@@ -32,6 +32,8 @@ MAX_DEPTH = 6
 MAX_READ = 64
 """Of texts inside of a command that are read as commands themselves."""
 MAX_COMMANDS = 256
+MAX_SHORT = 512
+"""Bytes of a text with a reading that costs next to nothing to let go of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,20 @@ class Reading:
     """Nobody has even looked at what is no text, or too long."""
 
 
-@lru_cache(maxsize=256)
 def read_command(text: str) -> Reading:
     """Return the reading of a text that a shell would run."""
     source = to_bytes(text)
-    whole = Span(0, len(source))
     if reason := _unreadable(text, source):
-        doubt = Doubt(reason, whole)
+        doubt = Doubt(reason, Span(0, len(source)))
         return Reading((text,), (), (), doubt=doubt, hidden=True, is_read=False)
+    return kept_short(text) if len(source) <= MAX_SHORT else kept_long(text)
+
+
+def _read(text: str) -> Reading:
+    source = to_bytes(text)
     found = grammar.parse(source)
     search = _Search()
-    search.read(text, found, whole, 0)
+    search.read(text, found, Span(0, len(source)), 0)
     try:
         simple = _agreed(read_simple(text), found)
         proven = _proven(simple.commands)
@@ -80,6 +85,12 @@ def read_command(text: str) -> Reading:
         tuple(search.reads),
         simple.moves,
     )
+
+
+# A call is decided, explained and bound in a row, so a reading is kept for a while. Long ones are
+# kept apart: to free one takes longer than to read an ordinary command, which must not wait for it.
+kept_short = lru_cache(maxsize=32)(_read)
+kept_long = lru_cache(maxsize=4)(_read)
 
 
 def read_words(argv: tuple[str, ...]) -> Reading:
@@ -98,7 +109,7 @@ def read_words(argv: tuple[str, ...]) -> Reading:
 
 def _unreadable(text: str, source: bytes) -> str:
     """Return why a command is not even looked at."""
-    if _HALF.search(text):
+    if not text.isascii() and _HALF.search(text):
         return "it has half of a character"
     return "it is too long to be read" if is_too_much(source) else ""
 
@@ -115,7 +126,8 @@ class _Search:
     def read(self, text: str, found: grammar.Found, place: Span, depth: int) -> None:
         """Add what the grammar found in a text; of an inner text all stands at its place."""
         for command in found.commands:
-            self.add(command if depth == 0 else replace(command, span=place, is_inner=True), depth)
+            own = command if depth == 0 else Command(command.words, place, is_inner=True)
+            self.add(own, depth)
         for name, given in found.inputs:
             if name in SHELLS:
                 self._read_inner(given, place, depth)
@@ -131,6 +143,8 @@ class _Search:
             return
         self.commands.append(command)
         inner = unwrap(command.words)
+        if inner is NOTHING:
+            return
         self.hidden |= inner.hidden
         for words in inner.commands:
             if len(self.commands) >= MAX_COMMANDS:
@@ -172,7 +186,7 @@ def _agreed(simple: Simple, found: grammar.Found) -> Simple:
 def _whole_form(doubt: Doubt, found: grammar.Found) -> Doubt:
     """Return a doubt with all of the form that begins where it is, as the grammar sees it."""
     ends = [other.span.end for other in found.doubts if other.span.start == doubt.span.start]
-    return replace(doubt, span=Span(doubt.span.start, max([doubt.span.end, *ends])))
+    return Doubt(doubt.reason, Span(doubt.span.start, max([doubt.span.end, *ends])))
 
 
 def _proven(commands: tuple[Command, ...], *, by_shell: bool = True) -> tuple[Command, ...]:
@@ -183,13 +197,16 @@ def _proven(commands: tuple[Command, ...], *, by_shell: bool = True) -> tuple[Co
         command, depth = waiting.pop()
         found.append(command)
         inner = unwrap(command.words)
+        if inner is NOTHING:
+            continue
         if inner.hidden or inner.texts or depth > MAX_DEPTH:
             reason = inner.reason or f"`{command.name}` runs a text as a command"
             raise UnprovenError(reason, command.span.start, command.span.end)
         waiting += [(_inner(words, command, inner), depth + 1) for words in inner.commands]
     if by_shell:
         for command in found:
-            check_words(command)
+            if command.is_inner:  # the strict reader has looked at the others
+                check_words(command)
     return tuple(found)
 
 

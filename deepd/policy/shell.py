@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 MAX_BYTES = 8 << 10
 """Of a command that is read; the grammar takes quadratic time on some texts, and has no timeout."""
@@ -19,6 +20,7 @@ _LONG_NUMBER = re.compile(rb"[0-9]{512}")
 _QUOTED = re.compile(r"[^A-Za-z0-9_@%+=:,./^!-]")
 
 
+@cache
 def names(text: str) -> frozenset[str]:
     """Return the names in a text with blanks between them."""
     return frozenset(text.split())
@@ -27,16 +29,14 @@ def names(text: str) -> frozenset[str]:
 SHELLS = names("sh bash dash ash zsh ksh mksh fish csh tcsh")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Bytes of the command from `start` up to `end`."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word, its quotes removed."""
 
     text: str
@@ -48,8 +48,7 @@ class Word:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One simple command: a program and its arguments."""
 
     words: tuple[Word, ...]
@@ -67,8 +66,7 @@ class Command:
         return " ".join(word.text for word in self.words)
 
 
-@dataclass(frozen=True, slots=True)
-class Redirection:
+class Redirection(NamedTuple):
     """A file that a command is connected to."""
 
     path: str
@@ -76,8 +74,7 @@ class Redirection:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(NamedTuple):
     """Why a command is not proven to do only what it seems to."""
 
     reason: str
@@ -103,6 +100,8 @@ def is_too_much(source: bytes) -> bool:
     """Return whether reading a command could take longer than a decision may."""
     if len(source) > MAX_BYTES:
         return True
+    if len(source) <= MAX_SIGNS:
+        return False
     if len(source) - len(source.translate(None, _SIGNS)) > MAX_SIGNS:
         return True
     return len(_BLANKS.findall(source)) > MAX_BLANKS or _LONG_NUMBER.search(source) is not None

@@ -7,6 +7,8 @@ from typing import Literal
 
 from deepd.model.profile import Answer, Position, Rule
 
+OnTimeout = Literal["deny", "keep"]
+
 STRENGTH: dict[Answer, int] = {"allow": 0, "ask": 1, "deny": 2}
 """Of several answers the strongest counts, whatever their order."""
 
@@ -23,7 +25,7 @@ class Verdict:
     """What the profile's author gave as the reason, for the caller and the human."""
     timeout: float | None = None
     """For `ask`: deny when nobody has decided within so many seconds; `None` waits."""
-    on_timeout: Literal["deny", "keep"] = "deny"
+    on_timeout: OnTimeout = "deny"
     detail: str = ""
     """Why nothing weaker was answered: what no rule allows, or what cannot be proven."""
     part: tuple[int, int] | None = None

@@ -7,10 +7,10 @@ an unknown option makes every later word a possible beginning of the inner comma
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
-from deepd.policy.shell import SHELLS, Word
+from deepd.policy.shell import SHELLS, Word, names
 
 Words = tuple[Word, ...]
 
@@ -29,6 +29,10 @@ class Inner:
     hidden: bool = False
     """It runs something that is not known from its words."""
     reason: str = ""
+
+
+NOTHING = Inner()
+"""What a program runs that is no wrapper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Wrapper:
     """It adds words of its own, which nobody sees here."""
 
 
-_NAMING = ("-u", "--unset")
+_NAMING = frozenset({"-u", "--unset"})
 _SHELL_TEXT = "-c --command"
 _WRAPPERS: dict[str, Wrapper] = {
     "builtin": Wrapper(),
@@ -131,7 +135,7 @@ def unwrap(words: Words) -> Inner:
     if name in SHELLS:
         return _shell(name, words)
     wrapper = _WRAPPERS.get(name)
-    return Inner() if wrapper is None else _behind(name, wrapper, words[1:])
+    return NOTHING if wrapper is None else _behind(name, wrapper, words[1:])
 
 
 def _behind(name: str, wrapper: Wrapper, words: Words) -> Inner:
@@ -167,15 +171,15 @@ def _step(wrapper: Wrapper, text: str, operands: int) -> str:
     option = text.partition("=")[0] if text.startswith("--") else text
     if text == "--":
         return "end"
-    if option in wrapper.texts.split():
+    if option in names(wrapper.texts):
         return "text"
-    unsets = wrapper.unsets.split()
-    if option in unsets or _is_joined(text, [each for each in _NAMING if each in unsets]):
+    unsets = names(wrapper.unsets)
+    if option in unsets or _is_joined(text, _NAMING & unsets):
         return "unset"
     if operands and operands == wrapper.operands and not wrapper.texts:
         return "command"  # what follows the last operand, whatever it looks like
-    valued = wrapper.valued.split()
-    if text in wrapper.flags.split() or (option != text and option in valued):
+    valued = names(wrapper.valued)
+    if text in names(wrapper.flags) or (option != text and option in valued):
         return "flag"
     if text in valued:
         return "valued"
@@ -188,7 +192,7 @@ def _step(wrapper: Wrapper, text: str, operands: int) -> str:
     return "operand" if operands < wrapper.operands else "command"
 
 
-def _is_joined(text: str, valued: Sequence[str]) -> bool:
+def _is_joined(text: str, valued: Set[str]) -> bool:
     """Return whether a word is a short option with its value in it: `-n5`."""
     return len(text) > 2 and not text.startswith("--") and text[:2] in valued
 

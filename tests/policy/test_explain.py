@@ -52,6 +52,15 @@ def test_bytes_are_counted_also_behind_what_is_not_ascii(tmp_path: Path) -> None
     assert found.part_text == "git push"
 
 
+def test_what_is_too_long_for_a_rule_is_explained_without_one(tmp_path: Path) -> None:
+    found = explained(tmp_path, "execute", f"tar {'x' * 2000}")
+    assert (found.answer, found.edits, found.becomes) == ("ask", (), None)
+    assert "a person can approve it" in found.advice
+    held = explained(tmp_path, "execute", f"ls {'x' * 2000}")
+    assert (held.answer, held.becomes) == ("allow", "ask")
+    assert edits_of(held) == ['add interrupt_on.execute.ask "ls *"']
+
+
 def test_a_substitution_is_shown_whole(tmp_path: Path) -> None:
     found = explained(tmp_path, "execute", "ls $(id -u) x")
     assert (found.part_text, found.detail) == ("$(id -u)", "it has a substitution")

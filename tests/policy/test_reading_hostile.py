@@ -19,7 +19,7 @@ from deepd.policy.named import MAX_NAMED, named
 from deepd.policy.pattern import PatternError, WordPattern, parse_pattern, pattern_of
 from deepd.policy.place import covers, parse_glob
 from deepd.policy.proven import read_simple
-from deepd.policy.reading import read_command, read_words
+from deepd.policy.reading import kept_long, kept_short, read_command, read_words
 from deepd.policy.shell import UnprovenError, Word, to_bytes
 from tests.policy.oracle.corpus import GOOD, TOKENS
 from tests.policy.texts import over_commands
@@ -121,7 +121,8 @@ def test_a_glob_is_taken_or_refused_and_answers_for_every_path(glob: str, path: 
 
 
 def of_command(command: str) -> None:
-    read_command.cache_clear()
+    kept_short.cache_clear()
+    kept_long.cache_clear()
     decide(PROFILE, "execute", {"command": command})
 
 
