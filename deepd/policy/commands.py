@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepd.model.profile import Answer, Profile, Rule
 from deepd.policy.pattern import Expression, Fit, Pattern, WordPattern, fit_anywhere
@@ -20,8 +19,7 @@ _ALWAYS_OPEN = frozenset({"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin
 _KNOWN_SHELLS = frozenset({"auto", "sh", "bash", "dash", "ash"})
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What the rules say to a command; without an answer they leave it to the tool's default."""
 
     answer: Answer | None

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from deepd.policy.shell import Command, Doubt, Span, Word, names, to_text
 
@@ -64,8 +63,7 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """All that the grammar finds in a command."""
 
     commands: tuple[Command, ...]

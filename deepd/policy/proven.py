@@ -12,8 +12,7 @@ same in bash, dash and busybox:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from deepd.policy.shell import (
     Command,
@@ -63,8 +62,7 @@ _ASSIGNMENT = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _STRANGE = re.compile(r"[^\t\n\x20-\x7e]")
 
 
-@dataclass(frozen=True, slots=True)
-class Simple:
+class Simple(NamedTuple):
     """A command of which all is known: which programs it runs, and which files it opens."""
 
     commands: tuple[Command, ...]

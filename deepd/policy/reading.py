@@ -8,8 +8,8 @@ words: a mistake of one alone opens nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from deepd.policy import grammar
 from deepd.policy.proven import Simple, check_words, read_simple
@@ -36,8 +36,7 @@ MAX_SHORT = 512
 """Bytes of a text with a reading that costs next to nothing to let go of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """One command, read."""
 
     texts: tuple[str, ...]

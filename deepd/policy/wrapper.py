@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from deepd.policy.shell import SHELLS, Word, names
 
@@ -19,8 +20,7 @@ _MAX_GUESSES = 16
 _MORE = Word("…", is_open=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Inner:
+class Inner(NamedTuple):
     """What a command runs beside itself."""
 
     commands: tuple[Words, ...] = ()
