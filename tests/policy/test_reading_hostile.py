@@ -126,6 +126,14 @@ def of_command(command: str) -> None:
     decide(PROFILE, "execute", {"command": command})
 
 
+def test_what_is_too_long_to_be_read_is_not_kept_either() -> None:
+    kept_short.cache_clear()
+    kept_long.cache_clear()
+    for text in ("ls", "ls " + "a" * 1000, "ls " + "a" * (64 << 10)):
+        read_command(text)
+    assert (kept_short.cache_info().currsize, kept_long.cache_info().currsize) == (1, 1)
+
+
 def of_pattern(text: str) -> None:
     decide(
         over_commands(deny=["re:(a|aa)*(b|a*a*a*)*$", "re:(x+x+)+y"]), "execute", {"argv": [text]}
