@@ -11,18 +11,13 @@ class Sheets(Stylesheet):
     def __init__(self, variables: dict[str, str]) -> None:
         super().__init__(variables=variables)
         self._colours = variables
-        self._are_new = True
 
     def set_variables(self, variables: dict[str, str]) -> None:
-        """Take a theme's colours; the same ones again change nothing."""
+        """Take a theme's colours, for which all is read again; the same ones change nothing."""
         if variables != self._colours:
-            self._colours, self._are_new = variables, True
+            self._colours = variables
             super().set_variables(variables)
 
     def reparse(self) -> None:
-        """Read all sheets again if the colours changed, else those that came."""
-        if self._are_new:
-            super().reparse()
-            self._are_new = False
-        else:
-            self.parse()
+        """Read what was not read with these colours."""
+        self.parse()
