@@ -97,7 +97,7 @@ def guest_binary(machine: str | None = None) -> Path:
 
     name = machine_name(machine)
     packed = HERE / "bin" / f"guest-{name}"
-    if packed.is_file() and not _is_older_than_sources(packed):
+    if is_current(packed):
         return packed
     cached = _cache_dir() / f"guest-{name}-{sources_hash()}"
     if cached.is_file():
@@ -117,12 +117,17 @@ def guest_hash(machine: str | None = None) -> str:
     return hashlib.sha256(guest_binary(machine).read_bytes()).hexdigest()[:12]
 
 
-def _is_older_than_sources(packed: Path) -> bool:
-    stamp = packed.with_name(packed.name + ".sources")
+def is_current(packed: Path) -> bool:
+    """Tell whether a guest is there and was compiled from the sources as they are."""
     try:
-        return stamp.read_text().strip() != sources_hash()
+        return packed.is_file() and stamp_of(packed).read_text().strip() == sources_hash()
     except OSError:
-        return True
+        return False
+
+
+def stamp_of(packed: Path) -> Path:
+    """Return the file beside a guest that says which sources it was compiled from."""
+    return packed.with_name(packed.name + ".sources")
 
 
 def _cache_dir() -> Path:

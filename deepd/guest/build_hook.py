@@ -37,9 +37,11 @@ class GuestBuildHook(BuildHookInterface[Any]):
         if self.target_name != "wheel" or sys.platform != "linux":
             return []
         binary = _load(Path(self.root))
-        targets = os.environ.get("DEEPD_GUEST_TARGETS", "").split()
-        is_native = not targets and binary.has_native_compiler()
-        return [] if is_native else ["ziglang>=0.12"]
+        if not os.environ.get("DEEPD_GUEST_TARGETS", "").split() and (
+            binary.is_current(self._made(binary.machine_name())) or binary.has_native_compiler()
+        ):
+            return []
+        return ["ziglang>=0.12"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; an editable install may fail to, as the first use compiles too."""
@@ -52,7 +54,7 @@ class GuestBuildHook(BuildHookInterface[Any]):
             return
         for machine in targets or [binary.machine_name()]:
             made = self._compile(binary, machine, native=not targets)
-            for path in (made, made.with_name(made.name + ".sources")):
+            for path in (made, binary.stamp_of(made)):
                 build_data["force_include"][str(path)] = str(_HERE / "bin" / path.name)
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{self._platform(binary, targets)}"
@@ -71,7 +73,12 @@ class GuestBuildHook(BuildHookInterface[Any]):
             self.app.display_warning(f"the guest is compiled at its first use: {error}")
 
     def _compile(self, binary: ModuleType, machine: str, *, native: bool) -> Path:
-        made = Path(self.root) / _HERE / "bin" / f"guest-{machine}"
-        binary.compile_guest(machine, made, native=native)
-        made.with_name(made.name + ".sources").write_text(binary.sources_hash() + "\n")
+        """Return the guest of a machine; one for this machine is compiled once for its sources."""
+        made = self._made(machine)
+        if not (native and binary.is_current(made)):
+            binary.compile_guest(machine, made, native=native)
+            binary.stamp_of(made).write_text(binary.sources_hash() + "\n")
         return made
+
+    def _made(self, machine: str) -> Path:
+        return Path(self.root) / _HERE / "bin" / f"guest-{machine}"
