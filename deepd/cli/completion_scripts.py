@@ -14,7 +14,7 @@ _deepd() {{
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${{COMP_WORDS[i]}}
-        if [[ $word == --socket ]]; then ((i++)); continue; fi
+        if [[ $word == --socket ]]; then ((i++)); ((i < COMP_CWORD)) && continue; return; fi
         if [[ $word == -- ]]; then compopt -o default 2>/dev/null; return; fi
         if [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
@@ -28,19 +28,58 @@ _ZSH = """\
 #compdef deepd
 _deepd() {{
     local -a verbs
+    local verb= i
     verbs=(
 {verbs}
     )
-    if (( CURRENT == 2 )); then
+    for ((i = 2; i < CURRENT; i++)); do
+        case $words[i] in
+            --socket) if ((++i == CURRENT)); then _files; return; fi ;;
+            --) _files; return ;;
+            -*) ;;
+            *)
+                [[ -n $verb ]] && continue
+                verb=$words[i]
+                shift $((i - 1)) words
+                ((CURRENT -= i - 1, i = 1))
+                ;;
+        esac
+    done
+    if [[ -z $verb ]]; then
+        if [[ $words[CURRENT] == -* ]]; then compadd -- --socket --version --help; return; fi
         _describe 'command' verbs
         return
     fi
-    case $words[2] in
+    case $verb in
 {cases}
         *) _files ;;
     esac
 }}
 compdef _deepd deepd"""
+
+_FISH = """\
+function __deepd_verb
+    set -l words (commandline -opc)
+    set -e words[1]
+    while set -q words[1]
+        switch $words[1]
+            case --socket
+                set -e words[1]
+            case '-*'
+            case '*'
+                echo $words[1]
+                return
+        end
+        set -e words[1]
+    end
+end
+function __deepd_is
+    set -l verb (__deepd_verb)
+    test "$verb" = "$argv[1]"
+    and not contains -- -- (commandline -opc)
+end
+complete -c deepd -f -n '__deepd_is ""' -l socket -r
+complete -c deepd -f -n '__deepd_is ""' -l version"""
 
 
 def render_bash(verbs: Sequence[Verb]) -> str:
@@ -77,20 +116,18 @@ def render_zsh(verbs: Sequence[Verb]) -> str:
             specs.append(_quoted(f"*:what:({' '.join(verb.choices)})"))
         else:
             specs.append("'*:file:_files'")
-        cases.append(
-            f"        {verb.name}) shift words; (( CURRENT-- )); _arguments {' '.join(specs)} ;;"
-        )
+        cases.append(f"        {verb.name}) _arguments {' '.join(specs)} ;;")
     return _ZSH.format(verbs=table, cases="\n".join(cases))
 
 
 def render_fish(verbs: Sequence[Verb]) -> str:
     """Return a script for fish."""
-    lines = ["complete -c deepd -f -n __fish_use_subcommand -l socket -r"]
+    lines = [_FISH]
     for verb in verbs:
         lines.append(
-            f"complete -c deepd -f -n __fish_use_subcommand -a {verb.name} -d {_quoted(verb.text)}"
+            f"complete -c deepd -f -n '__deepd_is \"\"' -a {verb.name} -d {_quoted(verb.text)}"
         )
-        seen = f"complete -c deepd -n '__fish_seen_subcommand_from {verb.name}'"
+        seen = f"complete -c deepd -n '__deepd_is {verb.name}'"
         for option in verb.options:
             flags = " ".join(_fish_flag(flag) for flag in option.flags)
             lines.append(f"{seen} {flags} -d {_quoted(option.text)}" + " -r" * option.takes_value)
