@@ -24,7 +24,7 @@ def render_status(
             ("daemon", _daemon(info)),
             ("socket", socket_path),
             ("engine", _engine(info["engine"])),
-            ("sessions", _sessions(sessions)),
+            ("sessions", "\n".join([_sessions(sessions), *_isolation(sessions)])),
             ("approvals", _approvals(approvals)),
         ]
     )
@@ -56,6 +56,19 @@ def _sessions(sessions: list[dict[str, Any]]) -> str:
         states[session["state"]] = states.get(session["state"], 0) + 1
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return f"{len(sessions)}: {counts}" if sessions else "none"
+
+
+def _isolation(sessions: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield how far those are isolated that are something else than a whole container."""
+    names: dict[str, list[str]] = {}
+    for session in sessions:
+        if session.get("isolation"):
+            names.setdefault(f"{session['engine']}: {session['isolation']}", []).append(
+                session["name"]
+            )
+    for level, named in sorted(names.items()):
+        is_none = level.partition(": ")[2].startswith("none")
+        yield f"{paint(level, 'red') if is_none else level}: {', '.join(sorted(named))}"
 
 
 def _approvals(approvals: list[dict[str, Any]]) -> str:

@@ -110,8 +110,7 @@ class Engines:
             with suppress(EngineError):
                 found += await member.observe()
         silent = [member for member in asked if member.trouble]
-        missing = {name for name in self.expected() if not is_local(name)}
-        missing -= {sandbox.id for sandbox in found}
+        missing = self._unseen() - {sandbox.id for sandbox in found}
         for member in silent:
             if member.seen or (missing and not member.answered):
                 raise _trouble(member)
@@ -273,7 +272,10 @@ class Engines:
         used = [member for member in self._members if self._is_asked(member)]
         if not used:
             return self._local
-        return self._auto.engine if self._auto in used and self._auto else used[0].engine
+        if self._auto is not None and self._auto in used:
+            return self._auto.engine
+        wanted = [member for member in used if member.name in self._wanted()]
+        return (wanted if wanted and not self._is_auto_wanted() else used)[0].engine
 
     def _of(self, container: ContainerId) -> Engine:
         if is_local(container):
@@ -288,9 +290,14 @@ class Engines:
     def _is_asked(self, member: _Member) -> bool:
         if member.seen or member.name in self._wanted():
             return True
-        if self._auto is None and any(not is_local(name) for name in self.expected()):
+        if self._auto is None and self._unseen():
             return True
         return self._is_auto_wanted() and self._auto in {None, member}
+
+    def _unseen(self) -> set[str]:
+        """Return the containers that an earlier daemon had, and that no engine has shown yet."""
+        seen = {container for member in self._members for container in member.seen}
+        return {name for name in self.expected() if not is_local(name) and name not in seen}
 
     def _is_auto_wanted(self) -> bool:
         wanted = self._wanted()

@@ -15,7 +15,8 @@ HERE = Path(__file__).resolve().parent
 MACHINES = ("x86_64", "aarch64")
 _ALIASES = {"amd64": "x86_64", "x64": "x86_64", "arm64": "aarch64", "armv8": "aarch64"}
 _FLAGS = ("-static", "-O2", "-s", "-std=gnu11", "-Wall")
-_COMPILE_TIMEOUT = 300.0
+_COMPILE_TIMEOUT = 1800.0
+"""Seconds: zig makes its C library first, which takes a busy machine many minutes."""
 _MAX_LINES = 10
 
 

@@ -130,6 +130,18 @@ async def test_a_profile_gets_the_engine_that_it_names(bench: Bench) -> None:
     assert len(await bench.docker.observe()) == 1
 
 
+async def test_an_engine_that_nobody_wants_is_left_alone_once_all_that_is_ours_was_seen(
+    bench: Bench,
+) -> None:
+    bench.want("podman")
+    bench.expected = [await bench.podman.create(SPEC)]
+    bench.docker.is_up = False
+    await bench.engines.observe()
+    assert bench.engines.endpoint == bench.podman.endpoint
+    await bench.engines.observe()
+    assert "docker" not in (await bench.engines.info()).isolation
+
+
 async def test_podman_that_is_not_there_is_named_and_docker_does_not_stand_in(bench: Bench) -> None:
     bench.podman.is_up = False
     with pytest.raises(EngineDownError, match="no podman"):

@@ -95,7 +95,7 @@ class SessionsPage(Page):
                 "name": (item["name"], "bold"),
                 "profile": (item["profile"], ""),
                 "state": _state(item),
-                "engine": (item.get("engine") or "-", "quiet"),
+                "engine": _engine(item),
                 "cpu": (f"{stats['cpu'] * 100:.1f}%" if stats else "-", "" if stats else "quiet"),
                 "memory": (memory, "" if stats else "quiet"),
                 "idle": self._idle(item),
@@ -181,6 +181,14 @@ class SessionsPage(Page):
         """Remove it, once that is confirmed."""
         if self._chosen and self.may_change():
             self.post_message(messages.ChangeSession(self._chosen, "remove"))
+
+
+def _engine(item: Json) -> Piece:
+    """Name the engine, and what it does not hold: that nothing isolates, or no limit."""
+    isolation = str(item.get("isolation") or "")
+    if isolation.startswith("none"):
+        return f"{item['engine']}: none", "bad"
+    return item.get("engine") or "-", "warn" if isolation.startswith("no ") else "quiet"
 
 
 def _state(item: Json) -> Piece:
