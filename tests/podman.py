@@ -96,12 +96,20 @@ class PodmanService:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # it has no containers any more
             self._process.wait(30)
+        self._end_processes()
         if not self.rootless:
             subprocess.run(["ip", "netns", "del", self._namespace], check=False)
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in reversed([path for path in mounts if path.startswith(f"{self.folder}/")]):
             subprocess.run(["umount", "-l", mount], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_processes(self) -> None:
+        """End what outlives the service, such as what keeps a user's namespaces."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if f"={self.folder}/".encode() in (folder / "environ").read_bytes():
+                    os.kill(int(folder.name), signal.SIGKILL)
 
     def _answers(self) -> bool:
         assert self._process is not None
