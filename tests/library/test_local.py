@@ -31,6 +31,22 @@ def test_commands_run_as_the_caller_in_the_root_folder(
     assert (done.stderr, done.exit_code) == ("err\n", 3)
 
 
+def test_commands_have_no_capabilities_and_can_gain_none(
+    backend: LocalBackend, tmp_path: Path
+) -> None:
+    status = backend.execute("cat /proc/self/status").output
+    found = dict(line.split(":\t") for line in status.splitlines() if ":\t" in line)
+    assert found["NoNewPrivs"] == "1"
+    assert {int(found[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {0}
+    for command in (
+        f"mount -t tmpfs none {tmp_path}",
+        "chroot / true",
+        "mknod disk b 254 0",
+        'hostname "$(hostname)"',
+    ):
+        assert backend.execute(command).exit_code != 0, command
+
+
 def test_files_are_this_machine_s(backend: LocalBackend, tmp_path: Path) -> None:
     assert backend.write("deep/a.py", "x = 1\n").error is None
     assert (tmp_path / "work" / "deep" / "a.py").read_text() == "x = 1\n"
