@@ -90,8 +90,10 @@ static void reap(void)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+        spare_ended(pid);
         call_worker_ended(pid, status);
+    }
 }
 
 /* As PID 1, only somebody outside may end the guest: a sender in the sandbox has a process id here. */
@@ -108,10 +110,12 @@ static void read_signals(void)
 /* One step against the children of a shim that was killed: stop all, then kill all. */
 static void sweep_orphans(void)
 {
-    static pid_t workers[MAX_OPEN_CALLS + MAX_RESULTS + MAX_LEFT_BEHIND];
+    static pid_t workers[MAX_OPEN_CALLS + MAX_RESULTS + MAX_LEFT_BEHIND + 1];
     static unsigned step;
     reap();
-    int n = calls_workers(workers, (int)(sizeof workers / sizeof *workers));
+    int n = calls_workers(workers, (int)(sizeof workers / sizeof *workers) - 1);
+    if (spare_pid())
+        workers[n++] = spare_pid();
     bool kills = ++step % KILL_EVERY == 0;
     struct look look = tree_signal(getpid(), workers, n, kills ? SIGKILL : SIGSTOP);
     if (!kills && look.found && !look.running)
@@ -166,9 +170,11 @@ static uint64_t lease_due(uint64_t now)
 
 static int timeout_ms(void)
 {
-    uint64_t now = now_us(), due = calls_due(now), lease = lease_due(now);
+    uint64_t now = now_us(), due = calls_due(now), lease = lease_due(now), spare = spare_keep(now);
     if (lease && (!due || lease < due))
         due = lease;
+    if (spare && (!due || spare < due))
+        due = spare;
     uint64_t held_until = table.writer->start < table.writer->end ? table.writer->held_until : 0;
     if (held_until && (!due || held_until < due))
         due = held_until;

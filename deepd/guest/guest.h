@@ -15,6 +15,7 @@
  *   input.c    a call's stdin and its credit
  *   launch.c   from a request to a worker: pipes, pty, fork
  *   shim.c     the worker of an execute: starts the program, kills its tree
+ *   spare.c    a shim that is there before its call
  *   tree.c     descendants by /proc
  *   files.c walk.c write.c realpath.c   the workers of file operations
  *   start.c    arguments, user, shell, the process itself
@@ -150,6 +151,8 @@ struct request {
     char **args, **env;                                     /* each ends with NULL */
     size_t n_args, n_env;
     uint8_t *raw;                                           /* what the pointers point into */
+    const uint8_t *wire;                                    /* as it came; the frame's */
+    size_t wire_size;
 };
 const char *request_parse(struct request *, const uint8_t *data, size_t size); /* NULL, or what is wrong */
 void request_free(struct request *);
@@ -331,8 +334,18 @@ enum { FD_SIGNALS = 3, FD_CONTROL = 4, FD_FIRST_FREE = 5 }; /* in every worker *
 
 struct stdio { int in, out, err, pty; };                    /* the program's side; pty is -1 or its terminal */
 _Noreturn void shim_run(struct request *, struct stdio, int control);
+pid_t shim_fork(void);                                      /* its program's process; 0 in it */
+_Noreturn void shim_watch(int control);
+_Noreturn void program_run(struct request *, struct stdio, int control);
 _Noreturn void applet_run(struct request *);
 void close_from(int first);
+
+/* ---- spare.c */
+
+uint64_t spare_keep(uint64_t now);                          /* makes one where that is due; when to look again */
+pid_t spare_take(const struct request *, struct stdio, int *control); /* the call's worker, or 0: fork one */
+void spare_ended(pid_t);
+pid_t spare_pid(void);                                      /* 0: there is none */
 
 /* ---- tree.c */
 

@@ -112,8 +112,6 @@ static bool open_null(struct ends *ends)
 
 static const char *open_ends(struct ends *ends, struct call *call, const struct request *request)
 {
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends->control) < 0)
-        return "no control socket";
     if (call->is_pty)
         return open_pty(ends, request) ? NULL : "no terminal";
     if (call->input.wanted ? !in_pipe(ends->in, call->is_file) : !call->is_file && !open_null(ends))
@@ -125,10 +123,10 @@ static const char *open_ends(struct ends *ends, struct call *call, const struct 
     return NULL;
 }
 
-static _Noreturn void be_shim(struct request *request, struct ends *ends, bool is_pty)
+static struct stdio stdio_of(const struct ends *ends, bool is_pty)
 {
     int out = ends->out[FAR], err = ends->err[FAR] >= 0 ? ends->err[FAR] : out;
-    shim_run(request, (struct stdio){ends->in[FAR], out, err, is_pty ? out : -1}, ends->control[FAR]);
+    return (struct stdio){ends->in[FAR], out, err, is_pty ? out : -1};
 }
 
 static _Noreturn void be_applet(struct request *request, struct ends *ends)
@@ -167,6 +165,18 @@ static void fail(struct call *call, const char *what)
     call_not_started(call, error, CODE_ELSE, note);
 }
 
+static const char *fork_worker(struct call *call, struct request *request, struct ends *ends)
+{
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends->control) < 0)
+        return "no control socket";
+    call->worker = fork();
+    if (call->worker == 0 && call->is_file)
+        be_applet(request, ends);
+    if (call->worker == 0)
+        shim_run(request, stdio_of(ends, call->is_pty), ends->control[FAR]);
+    return call->worker < 0 ? "cannot start a process" : NULL;
+}
+
 void launch(struct call *call, struct request *request)
 {
     struct ends ends = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
@@ -176,15 +186,13 @@ void launch(struct call *call, struct request *request)
         return;
     }
     const char *missing = open_ends(&ends, call, request);
-    call->worker = missing ? -1 : fork();
-    if (call->worker == 0) {
-        if (call->is_file)
-            be_applet(request, &ends);
-        be_shim(request, &ends, call->is_pty);
-    }
-    if (call->worker < 0) {
+    if (!missing && !call->is_file && !call->is_pty)
+        call->worker = spare_take(request, stdio_of(&ends, false), &ends.control[NEAR]);
+    if (!missing && !call->worker)
+        missing = fork_worker(call, request, &ends);
+    if (missing) {
         call->worker = 0;
-        fail(call, missing ? missing : "cannot start a process");
+        fail(call, missing);
         close_side(&ends, NEAR);
         close_side(&ends, FAR);
         return;

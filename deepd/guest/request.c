@@ -147,6 +147,8 @@ const char *request_parse(struct request *request, const uint8_t *data, size_t s
 {
     static char nothing[1];
     memset(request, 0, sizeof *request);
+    request->wire = data;
+    request->wire_size = size;
     request->kind = K_EXECUTE;
     request->grace_ms = DEFAULT_GRACE_MS;
     request->rows = DEFAULT_ROWS;

@@ -142,7 +142,7 @@ static void enter_folder(const struct request *request, int control)
         not_started(control, errno, CODE_ELSE, "cannot enter the folder", request->cwd);
 }
 
-static _Noreturn void program(struct request *request, struct stdio stdio, int control)
+_Noreturn void program_run(struct request *request, struct stdio stdio, int control)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -285,11 +285,15 @@ static _Noreturn void watch(void)
     kill_tree(); /* at once over when nothing is left */
 }
 
-_Noreturn void shim_run(struct request *request, struct stdio stdio, int control)
+pid_t shim_fork(void)
+{
+    main_pid = prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 ? fork() : -1;
+    return main_pid;
+}
+
+_Noreturn void shim_watch(int control)
 {
     struct shim_message failed = {.what = SHIM_NOT_STARTED, .code = CODE_ELSE};
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) == 0 && (main_pid = fork()) == 0)
-        program(request, stdio, control);
     if (main_pid <= 0) {
         failed.value = (uint32_t)errno;
         snprintf(failed.note, sizeof failed.note, "cannot start a process: %s", strerror(errno));
@@ -304,4 +308,11 @@ _Noreturn void shim_run(struct request *request, struct stdio stdio, int control
     if (main_pid <= 0)
         over();
     watch();
+}
+
+_Noreturn void shim_run(struct request *request, struct stdio stdio, int control)
+{
+    if (shim_fork() == 0)
+        program_run(request, stdio, control);
+    shim_watch(control);
 }
