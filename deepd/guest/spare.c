@@ -14,6 +14,7 @@ enum {
     NEAR = 0, FAR = 1, STDIO = 3,
     MAX_ORDER = 32 << 10, /* a longer request is read by a process that has it already */
     AGAIN_US = 50000,     /* while something runs, the next one is not made sooner */
+    FAILED_US = 1000000,  /* nor after a fork that failed */
     FD_ORDER = FD_SIGNALS,
 };
 
@@ -103,7 +104,7 @@ uint64_t spare_keep(uint64_t now)
     if (now >= spare.due || calls_idle()) {
         if (make())
             return 0;
-        spare.due = now + AGAIN_US;
+        spare.due = now + FAILED_US;
     }
     return spare.due;
 }
