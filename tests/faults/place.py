@@ -26,10 +26,15 @@ engine = "local"
 idle_timeout = "1h"
 auto_remove = false
 workspace_root = "{workspaces}"
+[limits]
+pids = 100000
 [local]
 isolation = "none"
 """
-"""Plain processes as sandboxes: real guests, which a killed daemon leaves running."""
+"""Plain processes as sandboxes: real guests, which a killed daemon leaves running.
+
+The kernel counts all processes of a user for that limit, other tests' fork bombs too.
+"""
 
 
 FAKE_HEAD = """\
