@@ -56,6 +56,8 @@ logger = logging.getLogger(__name__)
 _RETRY = 0.25
 _SHOW_RUNNING = 0.03
 """A call that takes longer than that is noted as running."""
+_LEAST_PATIENCE = 3.0
+"""Seconds for a sandbox to start, however short the call."""
 _RELEASE_AFTER = 0.5
 _RELEASE_AT = 64
 """Ended calls are released in one go, when none of them is waited for."""
@@ -136,9 +138,13 @@ class Driver:
                 live, is_known = None, True
 
     async def _ready(self, open_call: OpenCall, call: Call) -> Live:
-        """Wait for a sandbox, for about as long as the call itself may take."""
-        limits = self._sessions.profile_of(call.session).limits
-        patience = max(call.timeout or 0.0, limits.timeout)
+        """Wait for a sandbox, for about as long as the call itself may take.
+
+        Nobody waits for a call in the background: it has all the time that its profile gives.
+        """
+        usual = self._sessions.profile_of(call.session).limits.timeout
+        own = call.timeout or usual
+        patience = max(own, usual if open_call.is_patient else _LEAST_PATIENCE)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
         while True:

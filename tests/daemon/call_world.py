@@ -19,7 +19,14 @@ from deepd.daemon.calls import CallService, Submit
 from deepd.daemon.events import EventBus
 from deepd.daemon.journal import Journal
 from deepd.engine.process import GuestProcess, spawn_guest
-from deepd.errors import DeepdError, EngineDownError, NotFoundError, ProtocolError, SandboxStopped
+from deepd.errors import (
+    DeepdError,
+    EngineDownError,
+    EngineTimeoutError,
+    NotFoundError,
+    ProtocolError,
+    SandboxStopped,
+)
 from deepd.guest.binary import guest_binary
 from deepd.guest.connection import Guest
 from deepd.model.body import Body
@@ -100,6 +107,9 @@ class FakeSessions:
         self._closed: list[Callable[[SessionName], None]] = []
         self.counts = {"running": 0, "held": 0}
         self.image = "sha256:1"
+        self.waited_for = 0.0
+        self.is_stuck = False
+        """Whether nothing starts although the engine seems to be there."""
         self.deaf = 0
         """How often it does not answer to who attaches."""
         self._live: FakeLive | None = None
@@ -130,6 +140,10 @@ class FakeSessions:
             if self.deaf > 0:
                 self.deaf -= 1
                 raise ProtocolError("the sandbox's guest did not answer within 5 s")
+            if self.is_stuck:
+                self.waited_for = within
+                await asyncio.sleep(within)
+                raise EngineTimeoutError(f"{name} was not ready within {within:g} s")
             if self.is_down:
                 raise EngineDownError("nobody answers at unix:///docker.sock")
             if (live := self.live(name)) is not None:
@@ -223,6 +237,11 @@ class World:
     async def submit(self, tool: str = "execute", /, **args: Any) -> Call:
         """Submit a call of the agent's."""
         return await self.calls.submit(Submit(MAIN, tool, args), AGENT)
+
+    async def submit_for(self, timeout: float, command: str, *, background: bool = False) -> Call:
+        """Submit a command that may run for so long."""
+        made = Submit(MAIN, "execute", {"command": command}, timeout=timeout, background=background)
+        return await self.calls.submit(made, AGENT)
 
     async def run(self, command: str, **args: Any) -> Call:
         """Submit a command and wait for its end."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deepd.daemon import driver
 from deepd.daemon.calls import Submit
 from deepd.daemon.outcome import error_of
 from deepd.errors import (
@@ -348,6 +349,23 @@ async def test_a_job_waits_for_the_engine_and_can_be_taken_back_meanwhile(world:
     world.sessions.is_down = False
     assert (await world.end(jobs[1])).exit_code == 0
     assert world.calls.get(jobs[0].id).state is CallState.CANCELLED
+
+
+async def test_a_caller_waits_for_a_stuck_engine_as_long_as_its_call_may_take(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_LEAST_PATIENCE", 0.05)
+    world.sessions.is_stuck = True
+    ended = await world.end(await world.submit_for(0.3, "true"))
+    assert (ended.state, ended.reason[:26]) == (CallState.FAILED, "main was not ready within ")
+    assert world.sessions.waited_for == pytest.approx(0.3, abs=0.05)
+    await world.end(await world.submit_for(0.001, "true"))
+    assert world.sessions.waited_for == pytest.approx(0.1)
+    job = await world.submit_for(0.01, "true", background=True)
+    await asyncio.sleep(0.3)
+    assert world.calls.get(job.id).state is CallState.ADMITTED
+    await world.calls.cancel(job.id, AGENT)
+    assert (await world.end(job)).state is CallState.CANCELLED
 
 
 async def test_on_a_full_disk_nothing_new_runs_and_what_runs_ends_afterwards(world: World) -> None:

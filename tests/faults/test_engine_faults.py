@@ -140,6 +140,9 @@ def test_a_silent_containerd_holds_up_starts_and_nothing_that_runs(
         assert user.text("exec", "main", "--", "echo", "fine") == "fine\n"
         assert user.run("wait", running, code=5).stdout.endswith(b"8\n")
         waiting = user.text("exec", "second", "-d", "--", "echo", "healed").strip()
+        began = time.monotonic()
+        user.run("exec", "second", "--timeout", "4s", "--", "true", code=6)
+        assert time.monotonic() - began < 30, "its own time, not the five minutes of its profile"
         assert user.curl("/v1/health")["status"] in {"ok", "degraded"}
     finally:
         engine.thaw_containerd()
