@@ -224,7 +224,8 @@ class ApprovalService:
                 next_step="edit the arguments, deny the call, or change the profile",
             )
         # What edited arguments name beside that, nobody has seen: admission shows it first.
-        shown = show(approved, profile, image_digest=digest, files=files)
+        if approved is not call:
+            shown = show(approved, profile, image_digest=digest, files=files)
         by, now = str(caller), self._clock()
         with self._store.write(durable=True):
             if not self._store.decide(

@@ -82,7 +82,9 @@ class ApprovalRoutes:
     async def all(self, request: Request) -> ASGIApp:
         state = _state(query_text(request, "state", "pending"))
         last = self._services.events.last()
-        return json_reply(ApprovalList(self._services.approvals.list(state), last))
+        return json_reply(
+            ApprovalList(approvals=self._services.approvals.list(state), last_event=last)
+        )
 
     async def one(self, request: Request) -> ASGIApp:
         return json_reply(self._services.approvals.get(request.path_params["approval"]))

@@ -70,7 +70,7 @@ class ArchiveRoutes:
             live = await sessions.ready(name, within=_READY_WITHIN)
             pieces = read_pieces(request, limits.archive, limits.body_seconds)
             await live.sandbox.extract(path, pieces)
-        return json_reply(PathShown(path))
+        return json_reply(PathShown(path=path))
 
     async def _pieces(self, name: SessionName, path: str) -> AsyncIterator[bytes]:
         sessions = self._services.sessions

@@ -153,7 +153,7 @@ class CallRoutes:
             open_only=query_flag(request, "open"),
             limit=query_number(request, "limit", 100, highest=_MOST_CALLS),
         )
-        return json_reply(CallList(calls))
+        return json_reply(CallList(calls=calls))
 
     async def one(self, request: Request) -> ASGIApp:
         call = self._call(request)

@@ -54,7 +54,7 @@ class ExecuteRoutes:
             return lines_reply(self._lines(call))
         if call.state in OPEN:
             if wanted.background or wants_no_wait(request):
-                return json_reply(CallTaken(call), 202, location(f"/v1/calls/{call.id}"))
+                return json_reply(CallTaken(call=call), 202, location(f"/v1/calls/{call.id}"))
             call = await wait_for_end(self._services, request, call)
         return await self._whole(call)
 
@@ -64,7 +64,9 @@ class ExecuteRoutes:
         if (error := error_of(call, both)) is not None:
             return problem_reply(error, extra={"call": call.id, "rule": call.rule})
         stdout, stderr = output.stream(1), output.stream(2)
-        return json_reply(ExecResult(call, pack(stdout), pack(stderr), pack(both)))
+        return json_reply(
+            ExecResult(call=call, stdout=pack(stdout), stderr=pack(stderr), output=pack(both))
+        )
 
     async def _lines(self, call: Call) -> AsyncIterator[dict[str, Any]]:
         first: dict[str, Any] = {"kind": "call", "call": call}

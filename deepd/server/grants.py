@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from deepd.errors import BadRequestError, GoneError
 from deepd.model.grant import Grant
@@ -68,18 +68,20 @@ class GrantRoutes:
         session = query_session(request)
         found = self._grants().all(ended=state == "all")
         chosen = [grant for grant in found if session in (None, grant.session)]
-        return json_reply(
-            GrantList([GrantShown(**fields_of(grant), left=grant.left) for grant in chosen])
-        )
+        return json_reply(GrantList(grants=[_shown(grant) for grant in chosen]))
 
     async def revoke(self, request: Request) -> ASGIApp:
         return json_reply(self._grants().revoke(request.path_params["grant"], caller_of(request)))
 
     async def revoke_all(self, request: Request) -> ASGIApp:
         ended = self._grants().revoke_all(query_session(request), caller_of(request))
-        return json_reply(GrantsEnded(ended))
+        return json_reply(GrantsEnded(grants=ended))
 
     def _grants(self) -> Grants:
         if self._services.grants is None:
             raise GoneError("this daemon remembers nothing")
         return self._services.grants
+
+
+def _shown(grant: Grant) -> GrantShown:
+    return cast("GrantShown", {**fields_of(grant), "left": grant.left})

@@ -100,7 +100,7 @@ class HealthRoutes:
         after = query_number(request, "after", 0)
         limit = query_number(request, "limit", 1000, highest=_MOST_ROWS)
         rows = self._services.audit(after, limit) if self._services.audit else ()
-        return json_reply(AuditPage(rows))
+        return json_reply(AuditPage(rows=rows))
 
     async def stop(self, request: Request) -> ASGIApp:
         wanted = await read_model(request, StopRequest, self._services.limits)

@@ -1,17 +1,22 @@
-"""Replies that are more than one value of `deepd.model`: what the routes answer, field by field."""
+"""Replies that are more than one value of `deepd.model`: what the routes answer, field by field.
+
+They are dicts: dozens of dataclasses would cost every start of the daemon 30 ms.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from deepd.daemon.history import Told
 from deepd.model.approval import Approval
 from deepd.model.audit import AuditRow
 from deepd.model.call import Call
 from deepd.model.files import FileStat, Match
-from deepd.model.grant import Grant
+from deepd.model.grant import Grant, GrantScope
+from deepd.model.ids import CallId, GrantId, ProfileName, SessionName
 from deepd.model.profile import Answer, Position
 from deepd.model.session import SessionView
 
@@ -19,13 +24,11 @@ Packed = dict[str, str]
 """Bytes: as `text` when they are UTF-8, else as `base64`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(TypedDict):
     """It was done; there is no more to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(TypedDict):
     """The engine, or the first of several."""
 
     name: str
@@ -38,16 +41,14 @@ class Engine:
     warnings: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(TypedDict):
     """Whether daemon and engine are well."""
 
     status: Literal["ok", "degraded"]
     engine: Engine
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileProblem:
+class ProfileProblem(TypedDict):
     """What is wrong in a profile, and where."""
 
     file: str
@@ -59,8 +60,7 @@ class ProfileProblem:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileShown:
+class ProfileShown(TypedDict):
     """How one profile's file is doing."""
 
     name: str
@@ -71,22 +71,19 @@ class ProfileShown:
     loaded_at: float
 
 
-@dataclass(frozen=True, slots=True)
 class ProfileInForce(ProfileShown):
     """A profile's state, with what is in force of it."""
 
     profile: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileList:
+class ProfileList(TypedDict):
     """All profiles."""
 
     profiles: Sequence[ProfileShown]
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonInfo:
+class DaemonInfo(TypedDict):
     """What the daemon is."""
 
     version: str
@@ -101,23 +98,20 @@ class DaemonInfo:
     last_event: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(TypedDict):
     """The daemon ends."""
 
     stopping: Literal[True]
     keep: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
+class AuditPage(TypedDict):
     """Rows of the audit trail, oldest first."""
 
     rows: Sequence[AuditRow]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedAction:
+class PlannedAction(TypedDict):
     """What would be done, and why."""
 
     action: Literal["create", "update", "remove", "recreate"]
@@ -129,37 +123,32 @@ class PlannedAction:
     again: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(TypedDict):
     """What a reload and the next look would do."""
 
     actions: Sequence[PlannedAction]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionList:
+class SessionList(TypedDict):
     """All sessions as observed; following events after `last_event` has no gap."""
 
     sessions: Sequence[SessionView]
     last_event: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallList:
+class CallList(TypedDict):
     """Calls, newest first."""
 
     calls: Sequence[Call]
 
 
-@dataclass(frozen=True, slots=True)
-class CallTaken:
+class CallTaken(TypedDict):
     """A call that goes on: come back for its end."""
 
     call: Call
 
 
-@dataclass(frozen=True, slots=True)
-class ExecResult:
+class ExecResult(TypedDict):
     """A command that ended, and what it printed."""
 
     call: Call
@@ -169,37 +158,50 @@ class ExecResult:
     """Both in the order of arrival."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApprovalList:
+class ApprovalList(TypedDict):
     """Approvals; following events after `last_event` has no gap."""
 
     approvals: Sequence[Approval]
     last_event: int
 
 
-@dataclass(frozen=True, slots=True)
-class GrantShown(Grant):
+class GrantShown(TypedDict):
     """A grant, and how many calls it still lets pass; `null` is any number."""
 
-    left: int | None = None
+    id: GrantId
+    scope: GrantScope
+    session: SessionName
+    profile: ProfileName
+    tool: str
+    args: dict[str, Any]
+    bound: str
+    call: CallId
+    asked_by: str
+    granted_at: float
+    granted_by: str
+    count: int | None
+    used: int
+    until: float | None
+    context: dict[str, Any]
+    last_used_at: float | None
+    ended_at: float | None
+    ended_by: str
+    left: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class GrantList:
+class GrantList(TypedDict):
     """Grants."""
 
     grants: Sequence[GrantShown]
 
 
-@dataclass(frozen=True, slots=True)
-class GrantsEnded:
+class GrantsEnded(TypedDict):
     """The grants that were ended."""
 
     grants: Sequence[Grant]
 
 
-@dataclass(frozen=True, slots=True)
-class EditShown:
+class EditShown(TypedDict):
     """One change of a profile, and as a sentence."""
 
     action: Literal["add", "remove", "set"]
@@ -209,8 +211,7 @@ class EditShown:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExplanationShown:
+class ExplanationShown(TypedDict):
     """What is decided about a call, why, and the smallest edit that would change it."""
 
     answer: Answer
@@ -225,8 +226,7 @@ class ExplanationShown:
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProposalShown:
+class ProposalShown(TypedDict):
     """What may be remembered of an approval, and the edit that would have let it pass."""
 
     scopes: Sequence[str]
@@ -239,37 +239,32 @@ class ProposalShown:
     rule_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(TypedDict):
     """What a folder has, or a glob found."""
 
     entries: Sequence[FileStat]
 
 
-@dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(TypedDict):
     """Lines that a search found."""
 
     matches: Sequence[Match]
 
 
-@dataclass(frozen=True, slots=True)
-class PathShown:
+class PathShown(TypedDict):
     """Where something is."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(TypedDict):
     """A file that was written."""
 
     path: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(TypedDict):
     """A file in which text was replaced."""
 
     path: str

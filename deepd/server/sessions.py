@@ -84,7 +84,7 @@ class SessionRoutes:
     async def all(self, _request: Request) -> ASGIApp:
         # The number is read first: following after it has no gap, at worst a repetition.
         last = self._services.events.last()
-        return json_reply(SessionList(self._services.sessions.list(), last))
+        return json_reply(SessionList(sessions=self._services.sessions.list(), last_event=last))
 
     async def open(self, request: Request) -> ASGIApp:
         wanted = await read_model(request, OpenSession, self._services.limits)

@@ -14,6 +14,8 @@ from deepd.errors import DeepdError, LimitError, SettingsError
 from deepd.store.schema import MIGRATIONS, VERSION
 
 _NO_SPACE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+_USUAL, _LATEST = 4000, 12_000
+"""Pages in the log at which a commit empties it, which takes some 10 ms."""
 _JOINED = nullcontext()
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
@@ -49,7 +51,7 @@ class Database:
         self._execute("PRAGMA journal_mode = WAL")
         self._execute("PRAGMA synchronous = FULL")
         self._execute("PRAGMA foreign_keys = ON")
-        self._execute("PRAGMA wal_autocheckpoint = 4000")
+        self._execute(f"PRAGMA wal_autocheckpoint = {_LATEST}")
         self._execute("PRAGMA journal_size_limit = 67108864")
         (version,) = self._execute("PRAGMA user_version").fetchone()
         for number in range(version, VERSION):
@@ -105,6 +107,8 @@ class Database:
         try:
             if durable != self._synchronous_full:
                 self._execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                # Somebody waits for what is durable: the log is emptied behind another write.
+                self._execute(f"PRAGMA wal_autocheckpoint = {_LATEST if durable else _USUAL}")
                 self._synchronous_full = durable
             self._execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from deepd.client.sync import Client
 from tests.eventually import eventually_sync
 from tests.faults import load
 from tests.faults.failpoints import VARIABLE
@@ -40,7 +41,8 @@ def measure(pairs: int) -> Found:
                 "a write and fdatasync of 4 KiB": _times(_synced(place.home), pairs),
                 "a commit of SQLite, WAL, FULL": _times(_committed(place.home), pairs),
                 "a request that needs no disk": _times(place.client.health, pairs),
-                "a decision acknowledged": load.decide_many(place.client, "main", pairs),
+                "a decision, nothing else to do": _decided(place.client, pairs),
+                "a decision, calls running": load.decide_many(place.client, "main", pairs),
             }
     finally:
         nursery.close()
@@ -55,6 +57,20 @@ def show(found: Found) -> str:
         for name, took in found.items()
     ]
     return "\n".join(lines)
+
+
+def _decided(client: Client, times: int) -> list[float]:
+    """Decide when the call before has ended, as people do."""
+    took = []
+    for number in range(times):
+        args = {"command": f"true alone {number}"}
+        call = client.submit("main", "execute", args, background=True)["id"]
+        shown = client.approval(call)
+        began = time.perf_counter()
+        client.decide(call, approve=True, fingerprint=shown["fingerprint"])
+        took.append(time.perf_counter() - began)
+        client.call(call, wait=30)
+    return took
 
 
 def _figures(took: list[float]) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deepd.guest.binary import HERE
+from tests.figures import Figure
 from tests.guest.driver import (
     ACK,
     FIN,
@@ -32,6 +35,7 @@ from tests.guest.driver import (
 )
 from tests.guest.native.conftest import Host, StartGuest
 
+TESTS = Path(__file__).parent.parent
 FUZZ_SECONDS = 10
 SEEDS = range(12)
 FRAMES = 150
@@ -146,23 +150,41 @@ def test_pure_noise_does_no_harm(start_guest: StartGuest) -> None:
     assert guest.run("true").code == 0
 
 
-def test_a_fuzzer_finds_nothing_in_reader_and_parser(tmp_path: Path) -> None:
+def fuzz(tmp_path: Path, seconds: int) -> str:
+    """Run libFuzzer for so long from the corpus and a few frames more; return its figures."""
     if shutil.which("clang") is None:
         pytest.skip("clang is not installed: no libFuzzer")
     made = tmp_path / "fuzz"
-    source = Path(__file__).parent.parent / "fuzz_frames.c"
+    source = TESTS / "fuzz_frames.c"
     units = [str(source), *(str(HERE / name) for name in ("wire.c", "request.c", "ids.c"))]
     sanitize = "-fsanitize=fuzzer,address,undefined"
     flags = ["-g", "-O1", sanitize, "-fno-sanitize-recover=undefined"]
     subprocess.run(["clang", *flags, "-o", str(made), *units], check=True, timeout=120)
     corpus = tmp_path / "corpus"
-    corpus.mkdir()
+    shutil.copytree(TESTS / "corpus", corpus)
     chance = random.Random(1)
     for number in range(40):
         (corpus / f"open{number}").write_bytes(b"\x06" + request(chance))
         (corpus / f"frame{number}").write_bytes(b"\x40" + frame(chance)[:4000])
-    command = [str(made), f"-max_total_time={FUZZ_SECONDS}", "-max_len=8192", str(corpus)]
+    command = [str(made), f"-max_total_time={seconds}", "-max_len=8192", "-print_final_stats=1"]
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False
+        [*command, str(corpus)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=seconds + 110,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    (tried,) = re.findall(r"number_of_executed_units: (\d+)", done.stderr)
+    covered = re.findall(r"cov: (\d+)", done.stderr)[-1]
+    return f"{int(tried):,} inputs to the guest's reader and parser, {covered} edges covered"
+
+
+def test_a_fuzzer_finds_nothing_in_reader_and_parser(tmp_path: Path, figure: Figure) -> None:
+    figure(fuzz(tmp_path, FUZZ_SECONDS))
+
+
+@pytest.mark.slow
+def test_a_fuzzer_finds_nothing_for_long(tmp_path: Path, figure: Figure) -> None:
+    figure(fuzz(tmp_path, int(os.environ.get("DEEPD_TEST_FUZZ", "1800"))))
