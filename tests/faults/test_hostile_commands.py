@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import stat
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from deepd.client.sync import Client
+from deepd.errors import DeepdError
 from tests.e2e.conftest import User, somebody
 from tests.eventually import eventually_sync
 from tests.figures import Figure
@@ -26,6 +31,7 @@ cpus = 0.5
 memory = "64MiB"
 output_kill = "20GiB"
 """
+RACES = 400
 PIDS, MEMORY = 64, 64 << 20
 GROWTH = 32 << 20
 """What the daemon may grow by, however much a command prints."""
@@ -151,6 +157,58 @@ def test_a_sandbox_reaches_no_network_by_default(user: User) -> None:
 def test_the_sockets_of_daemon_and_engine_are_not_in_the_sandbox(user: User) -> None:
     find = "find / -xdev -type s 2>/dev/null; ls /run/docker.sock /var/run/docker.sock 2>/dev/null"
     assert user.text("exec", "main", "-c", find, code=None).split() == []
+
+
+def test_links_that_are_swapped_while_they_are_read_never_lead_out(
+    user: User, tmp_path: Path
+) -> None:
+    outside = tmp_path / "secret"
+    outside.write_text("of the host")
+    user.run("exec", "main", "-c", "echo inside > good; mkdir -p real; echo inside > real/f")
+    swap = (
+        f"while :; do ln -sfn {outside} link; ln -sfn good link;"
+        f" ln -sfn {tmp_path} folder; ln -sfn real folder; ln -sfn /proc/1 folder; done"
+    )
+    call = user.text("exec", "main", "-d", "-c", swap).strip()
+    client = Client(f"{user.env['DEEPD_RUNTIME_DIR']}/deepd.sock")
+    seen: Counter[str] = Counter()
+    try:
+        for turn in range(RACES):
+            path = ("link", "folder/secret", "folder/f", "folder/environ")[turn % 4]
+            try:
+                seen[client.read("main", path).decode()] += 1
+            except DeepdError:
+                seen["refused"] += 1
+            with suppress(DeepdError):
+                client.write("main", f"folder/made{turn}", b"by us")
+    finally:
+        client.close()
+        user.run("kill", call)
+    assert set(seen) <= {"inside\n", "refused"}, seen
+    assert seen["inside\n"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
+
+
+def test_what_a_command_leaves_in_its_workspace_gives_nobody_more(user: User) -> None:
+    leave = "cp /bin/sh s; chmod 6777 s; chown 0:0 s; mknod d c 1 3; mkfifo p; ln -s /etc/passwd l"
+    user.run("exec", "main", "-c", leave, code=None)
+    found = list(workspace(user).rglob("*"))
+    assert {path.name for path in found} >= {"s", "p", "l"}
+    for path in found:
+        seen = path.lstat()
+        assert not stat.S_ISBLK(seen.st_mode), path
+        assert not stat.S_ISCHR(seen.st_mode), path
+        assert seen.st_uid == 1000, f"{path} is of user {seen.st_uid}, with its setuid bit or not"
+        assert seen.st_gid == 1000, path
+
+
+def workspace(user: User) -> Path:
+    """Return where the session's files are on this machine."""
+    container = user.session()["container"]
+    show = ["docker", "inspect", "-f", "{{range .Mounts}}{{.Destination}}={{.Source}}\n{{end}}"]
+    done = subprocess.run([*show, container], capture_output=True, text=True, check=True)
+    places = dict(line.split("=", 1) for line in done.stdout.split("\n") if line)
+    return Path(places["/workspace"])
 
 
 def test_a_command_has_no_privilege_to_lose(user: User) -> None:
