@@ -37,6 +37,8 @@ execute = "ask"
 "soon*" = { default = "ask", timeout = "0.2s" }
 """
 _WITHIN = 120.0
+_PATIENCE = 6
+"""How often the end of a call is waited for, 20 s each: a machine may have stood still."""
 
 
 class Persistent:
@@ -99,7 +101,10 @@ class Persistent:
                 return self.client.call(call, wait=20)
             return self.client.call(call)
 
-        return self.insist(ask)
+        for _ in range(_PATIENCE):
+            if (found := self.insist(ask))["state"] in TERMINAL:
+                break
+        return found
 
     def until(self, call: str, *states: str) -> Json:
         """Wait until a call is in one of these states."""

@@ -59,7 +59,7 @@ def test_a_container_that_others_end_loses_its_call_and_is_made_anew(
     docker(*deed, before)
     eventually_sync(lambda: call_of(user, running)["state"] == "lost", within=20)
     assert cause in call_of(user, running)["reason"]
-    assert any(cause in told for told in causes(user, "sandbox_stopped"))
+    eventually_sync(lambda: any(cause in told for told in causes(user, "sandbox_stopped")))
     assert user.text("exec", "main", "--", "echo", "again") == "again\n"
     (after,) = containers(user)
     assert after != before
