@@ -8,7 +8,17 @@ import json
 import sys
 from typing import Any
 
-BENCHES = ("true", "imports", "conformance", "policy", "dashboard", "approvals", "restart", "peers")
+BENCHES = (
+    "true",
+    "lane",
+    "imports",
+    "conformance",
+    "policy",
+    "dashboard",
+    "approvals",
+    "restart",
+    "peers",
+)
 """Each is a module here with `measure(pairs)`: rows of a peer's times and ours, interleaved, or
 any other value that its own `show(found)` turns into text."""
 
