@@ -159,7 +159,7 @@ def test_containers_that_ended_while_the_engine_was_away_end_their_calls_as_lost
     engine.start(live_restore=False)  # it kills what a former one left running
 
     eventually_sync(lambda: state(user, running) == "lost", within=30)
-    assert "its container is gone" in call_of(user, running)["reason"]
+    assert "its sandbox was ended under it" in call_of(user, running)["reason"]
     assert state(user, held) == "held"
     eventually_sync(lambda: containers(user) not in ([], [before]), within=30)
 

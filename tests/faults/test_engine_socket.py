@@ -59,6 +59,8 @@ def behind_a_proxy(nursery: Nursery) -> Iterator[tuple[Place, EngineProxy]]:
         proxy = EngineProxy(endpoint.path, Path(folder) / "engine.sock")
         proxy.start()
         place.env |= {"DOCKER_HOST": proxy.host, "DEEPD_ENGINE_TIMEOUT": "3"}
+        place.state.mkdir(mode=0o700)
+        (place.state / "lanes").touch()  # in the way of lanes, which would pass the proxy by
         place.profile("hello", HELLO)
         place.profile("asked", ASKED)
         place.start()
@@ -123,6 +125,7 @@ def disturb(place: Place, proxy: EngineProxy, seconds: float, seed: int) -> str:
     history = History.read(place.state)
     marks = place.marks("main") + place.marks("asked")
     assert problems_of(history, marks, load.told) == []
+    assert sum(pieces for name, pieces in hit.items() if name.endswith("stream")), hit
     states = Counter(str(call.state) for call in history.calls)
     assert set(states) <= {"finished", "denied", "cancelled"}, states
     return (
