@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 from tests.guest.driver import STDIN_FLAG, Driver
@@ -56,11 +57,16 @@ def test_a_request_that_is_too_long_for_the_spare_runs(guest: Driver) -> None:
     assert spare(guest)[1] == program
 
 
+def is_gone(pid: int) -> bool:
+    """Tell whether a process has ended and was reaped."""
+    return not Path(f"/proc/{pid}").exists()
+
+
 def test_a_spare_that_was_killed_is_replaced_and_no_call_is_lost(guest: Driver) -> None:
     for victim in (0, 1, 0, 1):
         found = spare(guest)
         os.kill(found[victim], signal.SIGKILL)
-        guest.until(lambda pid=found[victim]: not Path(f"/proc/{pid}").exists())
+        guest.until(partial(is_gone, found[victim]))
         call = guest.run("echo ran")
         assert (bytes(call.stdout), call.code) == (b"ran\n", 0)
         assert not set(spare(guest)) & set(found)
