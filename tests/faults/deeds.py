@@ -51,13 +51,16 @@ class Persistent:
 
     def insist(self, ask: Callable[[], T]) -> T:
         """Return the answer to what may be asked again."""
-        deadline = time.monotonic() + _WITHIN
+        left = _WITHIN
         while True:
+            asked = time.monotonic()
             try:
                 return ask()
             except (DaemonDownError, OSError):
-                assert time.monotonic() < deadline, "the daemon does not come back"
+                assert left > 0, "the daemon does not come back"
                 self._revive()
+            # Where all processes stood still for a while, that was not the daemon's fault.
+            left -= min(time.monotonic() - asked, 1.0)
 
     def submit(self, mark: str, session: str, tool: str, args: Json, **more: Any) -> str:
         """Make a call under a key of its own and return its id."""
