@@ -6,6 +6,7 @@ import asyncio
 import functools
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -21,6 +22,12 @@ settings.load_profile("deepd")  # how long an example may take is no obligation 
 
 REQUIRE = "DEEPD_TEST_REQUIRE"
 """Names the engines whose tests must run: what they lack is then a failure and not a skip."""
+
+
+def pytest_configure() -> None:
+    """Let what tests start hear an interrupt, which a shell has its background jobs ignore."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -317,7 +317,7 @@ void input_free(struct input *);
 
 /* ---- owner.c */
 
-struct owner { uint64_t lease_us, idle_since; bool stopping; }; /* since when it is idle; heard no more once it stops */
+struct owner { uint64_t lease_us, idle_since; bool stopping, greeted; }; /* since when it is idle; heard no more once it stops */
 extern struct owner owner;
 void owner_frame(const struct frame *);
 void owner_lost(void);                                      /* nobody is attached: calls go on */

@@ -157,6 +157,7 @@ static void on_hello(const struct frame *frame)
         return;
     owner_lost();
     attached = hello_number(frame, 2, 0) == WIRE_VERSION;
+    owner.greeted |= attached;
     if (attached)
         owner.lease_us = (uint64_t)hello_number(frame, 3, 0) * 1000000;
     writer_resync(table.writer);

@@ -99,7 +99,8 @@ static bool make(void)
 
 uint64_t spare_keep(uint64_t now)
 {
-    if (spare.shim || owner.stopping)
+    /* Before its owner speaks, what the guest is held to may not be set yet; a spare has what it had. */
+    if (spare.shim || owner.stopping || !owner.greeted)
         return 0;
     if (now >= spare.due || calls_idle()) {
         if (make())
