@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 _RETRY = 0.25
 _SHOW_RUNNING = 0.03
 """A call that takes longer than that is noted as running."""
-_LEAST_PATIENCE = 3.0
+_LEAST_PATIENCE = 10.0
 """Seconds for a sandbox to start, however short the call."""
 _RELEASE_AFTER = 0.5
 _RELEASE_AT = 64
