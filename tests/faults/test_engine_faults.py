@@ -103,7 +103,7 @@ def test_a_silent_engine_is_left_in_time_and_makes_nothing_twice(
     user.curl("/v1/sessions", {"name": "second", "profile": "hello"})
     began = time.monotonic()
     user.run("exec", "second", "--timeout", "3s", "--", "true", code=69)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     eventually_sync(lambda: user.curl("/v1/health")["status"] == "degraded")
     engine.thaw()
 
