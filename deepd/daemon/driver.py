@@ -294,7 +294,7 @@ class Driver:
             if was.state in TERMINAL:
                 return was
             call = self._journal.ended(was, outcome, open_call.collector)
-            if may_be_answered(open_call, call):
+            if _may_be_answered(open_call, call):
                 open_call.answer(call)
                 # Two turns of the loop: one in which the answer is made, one in which it is sent.
                 await asyncio.sleep(0)
@@ -413,7 +413,7 @@ def _collector_of(open_call: OpenCall) -> Collector:
     return open_call.collector
 
 
-def may_be_answered(open_call: OpenCall, call: Call) -> bool:
+def _may_be_answered(open_call: OpenCall, call: Call) -> bool:
     """Whether a call's end may be told before it is stored.
 
     What ran well, and is in memory: should the daemon be killed in between, then the guest has the
