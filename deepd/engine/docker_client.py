@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERSION_TIMEOUT = 5.0
-"""For the first question to an engine; a healthy one answers in a millisecond."""
+VERSION_TIMEOUT = 15.0
+"""For the first question to an engine, in seconds: docker answers in a millisecond, podman asks
+programs of its own first, which takes a second, and more than five on a loaded machine."""
 
 CLOSE_TIMEOUT = 2.0
 

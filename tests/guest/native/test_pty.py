@@ -30,7 +30,9 @@ def test_input_is_echoed_and_ends(guest: Driver) -> None:
 
 
 def test_interrupt_is_a_character(guest: Driver) -> None:
-    call = guest.shell("trap 'echo int; exit 3' INT; echo up; sleep 30", flags=PTY | STDIN_FLAG)
+    # A shell's child that has not become its program yet may swallow it, so the program is short.
+    script = "trap 'echo int; exit 3' INT; echo up; while :; do sleep 0.05; done"
+    call = guest.shell(script, flags=PTY | STDIN_FLAG)
     guest.wait(lambda: b"up" in call.stdout and call.credit)
     guest.stdin(call, b"\x03", fin=False)
     assert guest.end(call).code == 3
