@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deepd.cli.completion import Verb
+    from deepd.cli.completion import Option, Verb
 
 _BASH = """\
 _deepd() {{
@@ -14,7 +14,11 @@ _deepd() {{
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${{COMP_WORDS[i]}}
-        if [[ $word == --socket ]]; then ((i++)); ((i < COMP_CWORD)) && continue; return; fi
+        if [[ $word == --socket ]]; then
+            [[ ${{COMP_WORDS[i + 1]}} == = ]] && ((i++))
+            ((++i < COMP_CWORD)) && continue
+            return
+        fi
         if [[ $word == -- ]]; then compopt -o default 2>/dev/null; return; fi
         if [[ -z $verb && $word != -* ]]; then verb=$word; fi
     done
@@ -46,6 +50,7 @@ _deepd() {{
         esac
     done
     if [[ -z $verb ]]; then
+        if [[ $words[CURRENT] == --socket=* ]]; then compset -P '*='; _files; return; fi
         if [[ $words[CURRENT] == -* ]]; then compadd -- --socket --version --help; return; fi
         _describe 'command' verbs
         return
@@ -78,7 +83,7 @@ function __deepd_is
     test "$verb" = "$argv[1]"
     and not contains -- -- (commandline -opc)
 end
-complete -c deepd -f -n '__deepd_is ""' -l socket -r
+complete -c deepd -n '__deepd_is ""' -l socket -r -F
 complete -c deepd -f -n '__deepd_is ""' -l version"""
 
 
@@ -104,11 +109,7 @@ def render_zsh(verbs: Sequence[Verb]) -> str:
     table = "\n".join(f"        {_quoted(f'{verb.name}:{verb.text}')}" for verb in verbs)
     cases = []
     for verb in verbs:
-        specs = [
-            _quoted(f"{flag}[{_plain(option.text)}]" + (":value:_files" * option.takes_value))
-            for option in verb.options
-            for flag in option.flags
-        ]
+        specs = [_zsh_flag(flag, option) for option in verb.options for flag in option.flags]
         if verb.source:
             words = f"{' '.join(verb.choices)} $({verb.source} 2>/dev/null)".strip()
             specs.append(f'"*:name:({words})"')
@@ -136,6 +137,12 @@ def render_fish(verbs: Sequence[Verb]) -> str:
         if verb.choices:
             lines.append(f"{seen} -f -a {_quoted(' '.join(verb.choices))}")
     return "\n".join(lines)
+
+
+def _zsh_flag(flag: str, option: Option) -> str:
+    joined = "=" if option.takes_value and flag.startswith("--") else ""  # the value may follow it
+    value = ":value:_files" if option.takes_value else ""
+    return _quoted(f"{flag}{joined}[{_plain(option.text)}]{value}")
 
 
 def _fish_flag(flag: str) -> str:

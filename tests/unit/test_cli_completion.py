@@ -7,6 +7,7 @@ import os
 import re
 import select
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -39,6 +40,12 @@ CASES = [
     ("exec main -- cat no", ["exec", "main", "--", "cat", "notes.toml"]),
     ("--socket s dashb", ["--socket", "s", "dashboard"]),
     ("--socket s exec nigh", ["--socket", "s", "exec", "nightly"]),
+    ("--socket ./here/de", ["--socket", "./here/deepd.sock"]),
+    ("--socket ./here/deepd.sock exec nigh", ["--socket", "./here/deepd.sock", "exec", "nightly"]),
+    ("--socket=./here/de", ["--socket=./here/deepd.sock"]),
+    ("dashboard --socket ./here/de", ["dashboard", "--socket", "./here/deepd.sock"]),
+    ("exec --socket=./here/de", ["exec", "--socket=./here/deepd.sock"]),
+    ("--socket=./here/deepd.sock exec nigh", ["--socket=./here/deepd.sock", "exec", "nightly"]),
 ]
 READY = "ready> "
 SETUPS = {
@@ -95,6 +102,9 @@ def env(tmp_path: Path) -> dict[str, str]:
     program.write_text(PROGRAM)
     program.chmod(0o755)
     (tmp_path / "notes.toml").touch()
+    (tmp_path / "here").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{tmp_path}/here/deepd.sock")
     return {
         "PATH": f"{program.parent}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
