@@ -58,6 +58,7 @@ class DockerClient:
         self._made: tuple[str, APIClient] | None = None
         """The SDK's client, and the version that it is pinned to."""
         self._server: Server | None = None
+        self._asking: asyncio.Task[Server] | None = None
         self._making = asyncio.Lock()
         self._tunnel = Tunnel(endpoint) if endpoint.ssh else None
         self._opening = asyncio.Lock()
@@ -68,11 +69,24 @@ class DockerClient:
         The SDK's own constructor would ask too, and hang for ever on an engine that is stopped.
         """
         if self._server is None:
-            reply = await self._ask_version()
-            if reply.status != 200:
-                raise refused(reply.status, reply.message(), doing="cannot ask for the version")
-            self._server = _read_server(reply.json())
+            # Whoever comes meanwhile gets the same answer: podman takes most of a second for it.
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask_server(), name="ask for the version")
+                self._asking.add_done_callback(self._asked)
+            return await asyncio.shield(self._asking)
         return self._server
+
+    async def _ask_server(self) -> Server:
+        reply = await self._ask_version()
+        if reply.status != 200:
+            raise refused(reply.status, reply.message(), doing="cannot ask for the version")
+        self._server = _read_server(reply.json())
+        return self._server
+
+    def _asked(self, asking: asyncio.Task[Server]) -> None:
+        self._asking = None
+        if not asking.cancelled():
+            asking.exception()  # it was told to those who still waited
 
     async def _ask_version(self) -> http.Reply:
         if self._tunnel is None:
@@ -153,6 +167,8 @@ class DockerClient:
 
         What does not end in time is left to itself, and its connections close with it.
         """
+        if self._asking is not None:
+            self._asking.cancel()
         await self._quick.wait_until_idle(CLOSE_TIMEOUT)
         self._close()
         if self._tunnel is not None:

@@ -22,6 +22,7 @@ from deepd.errors import EngineDownError, EngineError, EngineTimeoutError, Setti
 from deepd.model.ids import ContainerId
 from deepd.model.profile import Limits
 from tests.engine.conftest import SPEC
+from tests.eventually import eventually
 
 ID = ContainerId("f" * 64)
 
@@ -130,18 +131,39 @@ async def test_an_engine_that_hangs_up_is_down(tmp_path: Path) -> None:
             await DockerEngine("test", f"unix://{tmp_path}/rude.sock").info()
 
 
+async def say_version(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    body = b'{"ApiVersion": "1.41", "Version": "1", "Arch": "amd64"}'
+    writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    await writer.drain()
+    writer.close()
+
+
+async def test_those_who_ask_at_once_who_the_engine_is_share_the_answer(tmp_path: Path) -> None:
+    path = tmp_path / "docker.sock"
+    asked, answering = [], asyncio.Event()
+
+    async def say_later(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(writer)
+        await answering.wait()
+        await say_version(reader, writer)
+
+    engine = DockerEngine("test", f"unix://{path}")
+    async with await asyncio.start_unix_server(say_later, path):
+        first, *others = [asyncio.create_task(engine._client.server()) for _ in range(3)]
+        await eventually(lambda: asked)
+        first.cancel()  # whoever asked first has no claim to it
+        answering.set()
+        assert {server.api_version for server in await asyncio.gather(*others)} == {"1.41"}
+    assert len(asked) == 1
+    assert first.cancelled()
+    await engine.aclose()
+
+
 async def test_an_engine_that_goes_down_between_two_requests_is_down_and_nothing_leaks(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "docker.sock"
-
-    async def say_version(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = b'{"ApiVersion": "1.41", "Version": "1", "Arch": "amd64"}'
-        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        await writer.drain()
-        writer.close()
-
     engine = DockerEngine("test", f"unix://{path}")
     async with await asyncio.start_unix_server(say_version, path):
         assert (await engine._client.server()).api_version == "1.41"
