@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,7 @@ class Daemon:
             "agent_socket": str(agent),
         }
 
-    def _containers(self) -> Iterable[str]:
+    def _containers(self) -> Mapping[str, str]:
         return self.sessions.containers()
 
     def secrets(self) -> tuple[str, ...]:

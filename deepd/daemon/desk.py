@@ -201,7 +201,9 @@ class Desk:
         return tuple(map(self.facts, self._books.ledger.all()))
 
     def _compare(self, container: ContainerId, record: Record, seen: Sandbox | None) -> None:
-        """Notice that a container ended, or went, without us."""
+        """Notice which engine has a container, and that it ended, or went, without us."""
+        if seen is not None and seen.engine != record.engine:
+            self._records.change(container, engine=seen.engine)
         if record.up and (seen is None or seen.state not in _UP):
             cause = _why_it_ended(seen)
             self._publish(

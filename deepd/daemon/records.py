@@ -39,6 +39,8 @@ class Record:
     memory: int = 0
     cpus: float = 0.0
     pids: int = 0
+    engine: str = ""
+    """What the engine that has it calls itself; empty until that has shown it."""
     up: bool = False
     """It was seen to run: when it does not any more, its calls are gone."""
 

@@ -144,9 +144,9 @@ class SessionService:
         """Keep it from idling and from being recreated; its idle clock starts at the end."""
         return self._activity.during(name, kind)
 
-    def containers(self) -> frozenset[ContainerId]:
-        """Return every container that was made and may still be there."""
-        return frozenset(self._books.records.all())
+    def containers(self) -> dict[str, str]:
+        """Return every container that was made and may still be there, with its engine's name."""
+        return {name: record.engine for name, record in self._books.records.all().items()}
 
     def on_attached(self, callback: Callable[[SessionName, Live], None]) -> None:
         """Call back after every (re)attach, before anybody's `ready()` returns."""

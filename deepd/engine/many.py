@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -32,6 +32,11 @@ class _Member:
     trouble: EngineError | None = None
     seen: frozenset[ContainerId] = frozenset()
     """The sandboxes of ours that are on it."""
+
+    @property
+    def names(self) -> set[str]:
+        """What profiles call it, and what it says it is."""
+        return {self.name, self.engine.name}
 
     async def observe(self) -> list[Sandbox]:
         try:
@@ -62,9 +67,12 @@ class Engines:
         *,
         podman: Engine | None = None,
         profiles: Callable[[], Iterable[Profile]] = tuple,
-        expected: Callable[[], Iterable[str]] = tuple,
+        expected: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`expected` are the sandboxes that an earlier daemon had, wherever they are."""
+        """`expected` are the sandboxes that an earlier daemon had, each with its engine's name.
+
+        The name is empty where nobody knows it.
+        """
         self._members = [_Member("docker", containers)]
         if podman is not None and podman.endpoint != containers.endpoint:
             self._members.append(_Member("podman", podman))
@@ -110,9 +118,9 @@ class Engines:
             with suppress(EngineError):
                 found += await member.observe()
         silent = [member for member in asked if member.trouble]
-        missing = self._unseen() - {sandbox.id for sandbox in found}
+        missing = self._unseen({sandbox.id for sandbox in found})
         for member in silent:
-            if member.seen or (missing and not member.answered):
+            if member.seen or (not member.answered and self._may_have(member, missing)):
                 raise _trouble(member)
         for member in asked:
             if not member.trouble:
@@ -290,14 +298,27 @@ class Engines:
     def _is_asked(self, member: _Member) -> bool:
         if member.seen or member.name in self._wanted():
             return True
-        if self._auto is None and self._unseen():
+        if self._auto is None and self._may_have(member, self._unseen()):
             return True
         return self._is_auto_wanted() and self._auto in {None, member}
 
-    def _unseen(self) -> set[str]:
-        """Return the containers that an earlier daemon had, and that no engine has shown yet."""
+    def _unseen(self, found: Collection[str] = ()) -> set[str]:
+        """Return the engines of containers that an earlier daemon had and that none has shown."""
         seen = {container for member in self._members for container in member.seen}
-        return {name for name in self.expected() if not is_local(name) and name not in seen}
+        return {
+            engine
+            for container, engine in self.expected().items()
+            if not is_local(container) and container not in seen and container not in found
+        }
+
+    def _may_have(self, member: _Member, engines: Collection[str]) -> bool:
+        """Tell whether what was on one of these is perhaps on this one.
+
+        An engine that none of ours says it is may be any of them: one answers for another at its
+        address, and says so when it is asked.
+        """
+        known = {name for one in self._members for name in one.names}
+        return any(name in member.names or name not in known for name in engines)
 
     def _is_auto_wanted(self) -> bool:
         wanted = self._wanted()

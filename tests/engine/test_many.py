@@ -55,7 +55,7 @@ class Bench:
     docker: Switched = field(default_factory=lambda: Switched("docker"))
     podman: Switched = field(default_factory=lambda: Switched("podman"))
     wanted: list[Profile] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
+    expected: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.local = LocalEngine("", self.folder / "boxes")
@@ -134,7 +134,7 @@ async def test_an_engine_that_nobody_wants_is_left_alone_once_all_that_is_ours_w
     bench: Bench,
 ) -> None:
     bench.want("podman")
-    bench.expected = [await bench.podman.create(SPEC)]
+    bench.expected = {await bench.podman.create(SPEC): ""}
     bench.docker.is_up = False
     await bench.engines.observe()
     assert bench.engines.endpoint == bench.podman.endpoint
@@ -162,7 +162,7 @@ async def test_an_engine_that_nobody_has_is_refused(bench: Bench) -> None:
 async def test_a_sandbox_that_cannot_be_seen_is_not_one_that_is_gone(bench: Bench) -> None:
     bench.want("auto")
     container = await bench.docker.create(SPEC)
-    bench.expected = [container]
+    bench.expected = {container: ""}
     bench.docker.is_up = False
     for _ in range(2):
         with pytest.raises(EngineError, match="no docker"):
@@ -172,6 +172,26 @@ async def test_a_sandbox_that_cannot_be_seen_is_not_one_that_is_gone(bench: Benc
     bench.docker.is_up = False
     with pytest.raises(EngineError, match="no docker"):
         await bench.engines.observe()
+
+
+async def test_what_is_gone_from_its_engine_is_not_looked_for_on_one_that_is_not_there(
+    bench: Bench,
+) -> None:
+    bench.want("auto")
+    bench.expected = {"gone": "docker"}
+    bench.podman.is_up = False
+    assert await bench.engines.observe() == []
+    assert bench.engines.name == "fake"
+    assert bench.engines.endpoint == bench.docker.endpoint
+
+
+async def test_what_may_be_on_an_engine_that_is_not_there_is_not_gone(bench: Bench) -> None:
+    bench.want("auto")
+    bench.podman.is_up = False
+    for name in ("podman", "", "of another machine"):
+        bench.expected = {"hidden": name}
+        with pytest.raises(EngineError, match="no podman"):
+            await bench.engines.observe()
 
 
 @pytest.mark.parametrize("podman", [False, True])
