@@ -81,10 +81,11 @@ def reap(monitor: int) -> bool:
         return True
 
 
-def limit(pids: Iterable[int], limits: Limits, beside: int) -> None:
+def limit(pids: Iterable[int], limits: Limits, beside: int, *, first: bool = False) -> None:
     """Set what the kernel holds each process to; `PermissionError` where it would be more.
 
-    `beside` is how many processes are counted with the sandbox's own.
+    `beside` is how many processes are counted with the sandbox's own. At `first` what is asked for
+    may be more than this machine gives us, and then it is what it gives.
     """
     wanted = {
         resource.RLIMIT_DATA: limits.memory,
@@ -95,7 +96,13 @@ def limit(pids: Iterable[int], limits: Limits, beside: int) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             for name, most in wanted.items():
-                resource.prlimit(pid, name, _pair(name, most, *resource.prlimit(pid, name)))
+                soft, hard = resource.prlimit(pid, name)
+                try:
+                    resource.prlimit(pid, name, _pair(name, most, soft, hard))
+                except (PermissionError, ValueError):
+                    if not first:
+                        raise
+                    resource.prlimit(pid, name, (hard, hard))
 
 
 def _pair(name: int, most: int, soft: int, hard: int) -> tuple[int, int]:

@@ -125,12 +125,15 @@ class LocalEngine:
         self._monitors.add(await self._launch(box, spec))
         try:
             pid = await self._wait_for_guest(box)
-            limit([pid], entry.limits, self._beside(entry))
+            limit([pid], entry.limits, self._beside(entry), first=True)
         except ProcessLookupError:
             raise EngineRefusedError(
                 f"cannot start the sandbox: {box.complaints() or 'it ended at once'}",
                 next_step="correct the profile, or the folder that it names",
             ) from None
+        except (OSError, ValueError) as error:
+            await self._end(box, 0)  # nothing runs without its limits
+            raise EngineError(f"cannot limit the sandbox: {error}") from error
         self._follow(box)
         self._notify()
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
 
 import pytest
 
+from deepd.errors import EngineError
 from deepd.guest.connection import Guest
 from deepd.guest.requests import Execute
 from deepd.model.ids import new_call_id
+from deepd.model.profile import Limits
+from deepd.model.sandbox import SandboxState
 from tests.engine.conftest import Place
 from tests.eventually import eventually
 
@@ -183,6 +187,34 @@ async def test_a_fork_bomb_ends_at_the_limit(guest: Guest) -> None:
 async def test_memory_over_the_limit_is_refused(guest: Guest) -> None:
     code, _ = await attempt(guest, "/usr/bin/python3 -c 'bytearray(600 << 20)'")
     assert code != 0
+
+
+async def test_a_limit_above_this_machines_own_is_this_machines_own(local_place: Place) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    if most == resource.RLIM_INFINITY:
+        pytest.skip("this machine does not limit how many processes a user has")
+    engine = local_place.engine()
+    limits = Limits(memory=256 << 20, pids=most + 1000)
+    container = await local_place.run(engine, local_place.spec(limits=limits))
+    guest = await local_place.guest(engine, container)
+    _, printed = await attempt(guest, "grep -E 'processes|data' /proc/self/limits")
+    given = {line[:25].strip(): line[25:].split()[1] for line in printed.splitlines()}
+    assert given["Max data size"] == str(256 << 20)
+    assert int(given["Max processes"]) >= most
+
+
+async def test_nothing_runs_whose_limits_do_not_hold(
+    local_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("not here")
+
+    monkeypatch.setattr("deepd.engine.local.limit", refuse)
+    engine = local_place.engine()
+    with pytest.raises(EngineError, match="cannot limit the sandbox: not here"):
+        await local_place.run(engine)
+    (sandbox,) = await engine.observe()
+    assert sandbox.state is SandboxState.STOPPED
 
 
 async def test_a_sandbox_that_is_stopped_leaves_no_process(local_place: Place) -> None:
