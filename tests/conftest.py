@@ -97,9 +97,7 @@ def _podman(name: str, *, rootless: bool) -> Iterator[PodmanService]:
     from tests.podman import PodmanService, missing
 
     need(name, missing(rootless=rootless) or engine_trouble())
-    from tests.images import BUSYBOX, PYTHON
-
-    service = PodmanService(rootless=rootless, images=[BUSYBOX] if rootless else [BUSYBOX, PYTHON])
+    service = PodmanService(rootless=rootless)
     try:
         service.set_up()
         yield service

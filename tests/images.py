@@ -122,10 +122,10 @@ def _api(url: str) -> APIClient:
     return APIClient(base_url=url, version="1.41", timeout=60)
 
 
-def is_here(name: str) -> bool:
+def is_here(name: str, url: str = "") -> bool:
     """Tell whether the engine has an image."""
     try:
-        engine_api().inspect_image(name)  # type: ignore[no-untyped-call] # so are the stubs
+        engine_api(url).inspect_image(name)  # type: ignore[no-untyped-call] # so are the stubs
     except ImageNotFound:
         return False
     return True

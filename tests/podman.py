@@ -13,13 +13,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.eventually import eventually_sync
-from tests.images import BUSYBOX, PYTHON, README_IMAGE, engine_api
+from tests.images import BUSYBOX, PYTHON, README_IMAGE, engine_api, is_here
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -28,6 +27,12 @@ USER = 4242
 """Of the rootless one; nobody of this machine."""
 _SUBORDINATES = "200000:65536"
 _NEEDED = ("podman", "runc", "nsenter", "unshare", "ip", "setpriv")
+_AS_ROOT = """\
+mount --bind /bin/false /usr/bin/dpkg-query 2>/dev/null
+exec "$@"
+"""
+"""It asks the package manager about its own programs whenever it is asked who it is: a second of
+work for each daemon of these tests. The user's may go on doing so."""
 _AS_USER = """\
 set -e
 touch /etc/subuid /etc/subgid
@@ -49,9 +54,8 @@ def missing(*, rootless: bool) -> str:
 class PodmanService:
     """One service with its images and containers."""
 
-    def __init__(self, *, rootless: bool, images: Sequence[str] = (BUSYBOX, PYTHON)) -> None:
+    def __init__(self, *, rootless: bool) -> None:
         self.rootless = rootless
-        self._images = images
         self.folder = Path(tempfile.mkdtemp(prefix="deepd-podman-", dir="/tmp"))
         self.host = f"unix://{self.folder}/p.sock"
         self._namespace = f"deepd-{self.folder.name.rpartition('-')[2]}-{secrets.token_hex(2)}"
@@ -63,7 +67,7 @@ class PodmanService:
         return USER if self.rootless else 0
 
     def set_up(self) -> None:
-        """Start it and give it its images."""
+        """Start it and give it the small image."""
         self._write_files()
         command = ["podman", *self._options(), "system", "service", "--time", "0", self.host]
         with (self.folder / "log").open("wb") as log:
@@ -76,10 +80,15 @@ class PodmanService:
                 start_new_session=True,
             )
         eventually_sync(self._answers, within=30)
-        for image in self._images:
-            archive = b"".join(engine_api("").get_image(image))
-            list(self.api().load_image(archive))  # type: ignore[no-untyped-call] # so are the stubs
-        if PYTHON in self._images:
+        self.load(BUSYBOX)
+
+    def load(self, image: str) -> None:
+        """Give it an image of docker's that it has not got; the large one takes ten seconds."""
+        if is_here(image, self.host):
+            return
+        archive = b"".join(engine_api("").get_image(image))
+        list(self.api().load_image(archive))  # type: ignore[no-untyped-call] # so are the stubs
+        if image == PYTHON:
             repository, tag = README_IMAGE.split(":")
             self.api().tag(PYTHON, f"localhost/{repository}", tag)
 
@@ -131,7 +140,7 @@ class PodmanService:
         subprocess.run(["ip", "netns", "add", self._namespace], check=True)
         inside = ["nsenter", f"--net=/run/netns/{self._namespace}"]
         subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
-        return inside
+        return [*inside, "unshare", "-m", "sh", "-c", _AS_ROOT, "sh"]
 
     def _environment(self) -> dict[str, str]:
         return {

@@ -314,6 +314,7 @@ def test_a_block_does_what_the_page_says(block: Block, reader: Reader) -> None:
 def test_a_block_does_the_same_on_podman(
     name: str, podman: PodmanService, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    podman.load(PYTHON)
     monkeypatch.setenv("DOCKER_HOST", podman.host)
     (block,) = [block for block in python_blocks() if block.name == name]
     SCENARIOS[name](block, reader)

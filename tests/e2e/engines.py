@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Protocol
+
 import pytest
 
-from tests.e2e.conftest import User
 from tests.engine.conftest import level_of
+from tests.images import PYTHON
+from tests.podman import PodmanService
 
 ENGINES = [pytest.param("docker", marks=pytest.mark.docker), "podman", "local", "local-guest"]
 """`local-guest` is without bubblewrap."""
-_IMAGE = 'image = "deepd-test/python:3.11"\n'
 
 
-def choose_engine(request: pytest.FixtureRequest, engine: str, user: User) -> str:
+class Somebody(Protocol):
+    """Whose daemon it is: a folder, and the environment that daemons of it are started in."""
+
+    @property
+    def home(self) -> Path:
+        """A folder of its own."""
+        ...
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What may be changed."""
+        ...
+
+
+def choose_engine(
+    request: pytest.FixtureRequest, engine: str, user: Somebody, image: str = PYTHON
+) -> str:
     """Set a user's environment for an engine and return what a profile says to be on it.
 
     Where that engine is not here the test is left out.
     """
     match engine:
         case "docker":
-            return _IMAGE
+            return f'image = "{image}"\n'
         case "podman":
-            user.env["DEEPD_PODMAN_HOST"] = request.getfixturevalue("podman").host
-            return f'{_IMAGE}engine = "podman"\n'
+            service: PodmanService = request.getfixturevalue("podman")
+            service.load(image)
+            user.env["DEEPD_PODMAN_HOST"] = service.host
+            return f'image = "{image}"\nengine = "podman"\n'
         case "none":
             user.home.chmod(0o711)  # its user goes this way to the workspace itself
             where = f'workspace_root = "{user.home}/workspaces"\n'

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import User, somebody
+from tests.e2e.engines import ENGINES, choose_engine
 from tests.faults.nursery import Nursery
+from tests.faults.place import ENGINE_HEAD, Place, new_place
 from tests.faults.second_engine import SecondEngine, missing, second_engine
+from tests.images import BUSYBOX
 
 
 @pytest.fixture
@@ -24,6 +27,15 @@ def nursery() -> Iterator[Nursery]:
     made = Nursery()
     yield made
     made.close()
+
+
+@pytest.fixture(params=ENGINES)
+def place(request: pytest.FixtureRequest, nursery: Nursery) -> Iterator[Place]:
+    """A place on each engine that is here; no daemon runs yet."""
+    with new_place(nursery, head="") as made:
+        chosen = choose_engine(request, request.param, made, BUSYBOX)
+        made.head = ENGINE_HEAD.format(chosen=chosen)
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deepd.engine.docker import DockerEngine
 from deepd.engine.local import LocalEngine
 from deepd.guest.call import GuestCall
 from deepd.guest.connection import Guest
@@ -26,8 +27,10 @@ from deepd.store.spool import Spool
 
 VARIABLE = "DEEPD_TEST_FAILPOINT"
 _STORE = f"{os.sep}store{os.sep}"
+_ENGINE = ("create", "start", "stop", "remove", "open", "observe")
 _STEPS: tuple[tuple[type, str, tuple[str, ...]], ...] = (
-    (LocalEngine, "engine", ("create", "start", "stop", "remove", "open", "observe")),
+    (LocalEngine, "engine", _ENGINE),
+    (DockerEngine, "engine", _ENGINE),
     (Guest, "guest", ("open", "follow", "release")),
     (GuestCall, "guest", ("write_stdin", "close_stdin", "kill", "ack", "wait")),
     (Spool, "spool", ("append", "mend", "keep_body", "adopt_body", "remove", "remove_body")),

@@ -9,13 +9,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copytree, ignore_patterns, rmtree
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from deepd.client.sync import Client
+from deepd.engine.box import Box
+from deepd.engine.local import LOCAL_ID
 from deepd.store.store import Store
+from tests.eventually import eventually_sync
 from tests.faults.failpoints import VARIABLE
 from tests.faults.nursery import FAKE, Life, Nursery, wait_until_serving
+from tests.images import engine_api
 from tests.leftover import remove_leftovers
 
 KEEP = "DEEPD_TEST_KEEP"
@@ -52,6 +57,14 @@ workspace_root = "{workspaces}"
 """
 """Containers, which a killed daemon leaves running."""
 
+ENGINE_HEAD = """\
+{chosen}idle_timeout = "1h"
+workspace_root = "{{workspaces}}"
+[limits]
+pids = 100000
+"""
+"""Sandboxes of whichever engine `choose_engine` chose."""
+
 
 class Place:
     """Folders, profiles, and at most one daemon at a time."""
@@ -70,7 +83,7 @@ class Place:
             "DEEPD_GUEST_CACHE": os.environ.get("DEEPD_GUEST_CACHE", str(Path.home() / ".cache")),
             VARIABLE: str(self.armed),
         } | ({FAKE: "1"} if head == FAKE_HEAD else {})
-        self._head = head
+        self.head = head
         self.client = Client(home / "run" / "deepd.sock", name="tester", timeout=30)
         self.profiles: list[Path] = []
         self.life: Life | None = None
@@ -79,9 +92,9 @@ class Place:
         self._nursery = nursery
 
     def profile(self, name: str, text: str) -> None:
-        """Write a profile on the local engine; tables of `text` follow its head."""
+        """Write a profile on the place's engine; tables of `text` follow its head."""
         top, _, tables = f"\n{text}".partition("\n[")
-        head = self._head.format(workspaces=self.workspaces)
+        head = self.head.format(workspaces=self.workspaces)
         path = self.home / f"{name}.toml"
         path.write_text(f"{top}\n{head}{'[' if tables else ''}{tables}")
         if path not in self.profiles:
@@ -96,6 +109,17 @@ class Place:
         self.slowest = max(self.slowest, wait_until_serving(self.client, self.life))
         return self.life
 
+    def ready(self, session: str = "main") -> str:
+        """Wait until a session is ready, and return its sandbox."""
+        shown: dict[str, Any] = {}
+
+        def is_ready() -> bool:
+            shown.update(self.client.session(session))
+            return bool(shown["state"] == "ready")
+
+        eventually_sync(is_ready, within=90)
+        return str(shown["container"])
+
     def kill(self) -> None:
         """Kill the daemon as the kernel would."""
         if self.life is not None:
@@ -105,6 +129,39 @@ class Place:
         """End daemon and sandboxes in order; the store stays."""
         self.armed.unlink(missing_ok=True)
         self.start().end(signal.SIGTERM)
+
+    def boxes(self) -> list[Box]:
+        """Return what is there of the local engine's sandboxes."""
+        return [Box(folder) for folder in (self.state / "local").glob(f"{LOCAL_ID}*")]
+
+    def end_behind_its_back(self, sandbox: str, *, remove: bool) -> None:
+        """End a sandbox as somebody else may, without a word to the daemon."""
+        if sandbox.startswith(LOCAL_ID):
+            box = Box(self.state / "local" / sandbox)
+            _kill_guest(box)
+            if remove:
+                rmtree(box.folder)
+        elif remove:
+            engine_api(self.engine_host).remove_container(sandbox, force=True)
+        else:
+            engine_api(self.engine_host).kill(sandbox)
+
+    @property
+    def engine_host(self) -> str:
+        """Where its container engine listens; empty is the usual place."""
+        return self.env.get("DEEPD_PODMAN_HOST", "")
+
+    def clean_up(self) -> None:
+        """Leave no process and no container of it."""
+        if self.life is not None:
+            self.life.end()
+        self.client.close()
+        if "image =" in self.head and FAKE not in self.env and (self.state / "deepd.db").exists():
+            remove_leftovers(_instance(self.state), self.engine_host)
+        for box in self.boxes():
+            with suppress(ProcessLookupError):
+                _kill_guest(box)
+        _kill_below(self.home)
 
     def marks(self, session: str = "main") -> Counter[str]:
         """Return what commands have written of themselves in a session's workspace."""
@@ -131,12 +188,15 @@ def new_place(nursery: Nursery, *, head: str = HEAD) -> Iterator[Place]:
                 copytree(home, Path(kept) / home.name, ignore=ignore_patterns("run", "std*"))
             raise
         finally:
-            if place.life is not None:
-                place.life.end()
-            place.client.close()
-            if head == DOCKER_HEAD and (place.state / "deepd.db").exists():
-                remove_leftovers(_instance(place.state))
-            _kill_below(home)
+            place.clean_up()
+
+
+def _kill_guest(box: Box) -> None:
+    descriptor = box.guest()
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    finally:
+        os.close(descriptor)
 
 
 def _kill_below(home: Path) -> None:

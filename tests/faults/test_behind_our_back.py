@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import User, containers
-from tests.eventually import eventually_sync
 
 pytestmark = pytest.mark.docker
 
@@ -26,17 +24,6 @@ def up(user: User) -> str:
     return str(user.wait_for_state("ready")["container"])
 
 
-def run_long(user: User) -> str:
-    call = user.text("exec", "main", "-d", "-c", "echo begun; sleep 30; echo done").strip()
-    eventually_sync(lambda: call_of(user, call)["state"] == "running")
-    return call
-
-
-def call_of(user: User, call: str) -> dict[str, Any]:
-    found: dict[str, Any] = user.curl(f"/v1/calls/{call}")
-    return found
-
-
 def causes(user: User, kind: str) -> list[str]:
     """Return the causes that events of one kind have told."""
     lines = user.text("events", "--json").splitlines()
@@ -46,23 +33,6 @@ def causes(user: User, kind: str) -> list[str]:
 
 def docker(*args: str) -> None:
     subprocess.run(["docker", *args], capture_output=True, check=True, timeout=30)
-
-
-@pytest.mark.parametrize(
-    ("deed", "cause"), [(("kill",), "exited with 137"), (("rm", "-f"), "removed by somebody else")]
-)
-def test_a_container_that_others_end_loses_its_call_and_is_made_anew(
-    user: User, deed: tuple[str, ...], cause: str
-) -> None:
-    before = up(user)
-    running = run_long(user)
-    docker(*deed, before)
-    eventually_sync(lambda: call_of(user, running)["state"] == "lost", within=20)
-    assert cause in call_of(user, running)["reason"]
-    eventually_sync(lambda: any(cause in told for told in causes(user, "sandbox_stopped")))
-    assert user.text("exec", "main", "--", "echo", "again") == "again\n"
-    (after,) = containers(user)
-    assert after != before
 
 
 def test_a_container_that_others_pause_goes_on_with_its_call(user: User) -> None:

@@ -31,9 +31,9 @@ from tests.faults.deeds import (
 )
 from tests.faults.engine_proxy import EngineProxy, Kind, Where
 from tests.faults.history import History, problems_of
+from tests.faults.killing import Load
 from tests.faults.nursery import Nursery
 from tests.faults.place import DOCKER_HEAD, Place, new_place
-from tests.faults.test_kills import Load
 from tests.figures import Figure
 
 pytestmark = pytest.mark.docker

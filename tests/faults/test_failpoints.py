@@ -2,115 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from tests.faults.deeds import ASKED, DEEDS, HELLO, Deed, Persistent
-from tests.faults.failpoints import trace_of
-from tests.faults.history import History, Told, problems_of
+from tests.faults.crashes import Round, die_in
+from tests.faults.deeds import DEEDS, Deed
 from tests.faults.nursery import Nursery
-from tests.faults.place import Place, new_place
+from tests.faults.place import new_place
 from tests.figures import Figure
 
 STATES = {"held", "approved", "sent", "running"}
 """States in which a call survives the daemon; `admitted` is never stored without `sent`."""
-
-_SOON = 0.15
-"""Seconds in which a daemon does what it puts off until nobody waits for it."""
-
-
-class Round:
-    """One daemon after another over one store, each made to die at one point."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.told = Told()
-        self.who = Persistent(place.client, self._revive, self.told)
-        self.died: Counter[str] = Counter()
-        """How often a daemon died at each point."""
-        self.states: Counter[str] = Counter()
-        """States that calls were in when it died."""
-        self.passed: list[str] = []
-        self._number = 0
-
-    def points(self, deed: Deed) -> list[str]:
-        """Return the points that a deed comes by."""
-        trace = trace_of(self.place.armed)
-        self.place.start()
-        before = trace.stat().st_size
-        self.do(deed)
-        with trace.open() as file:
-            file.seek(before)
-            return list(dict.fromkeys(file.read().split()))
-
-    def die(self, deed: Deed, point: str) -> None:
-        """Do a deed in which the daemon dies at a point, and see it through."""
-        self.place.start()
-        self.place.armed.write_text(point)
-        self.do(deed)
-        deadline = time.monotonic() + _SOON
-        while self.place.armed.exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        if self.place.armed.exists():
-            self.place.armed.unlink(missing_ok=True)
-            self.passed.append(f"{deed.__name__}: {point}")
-        else:
-            self.died[point] += 1
-
-    def do(self, deed: Deed) -> None:
-        self._number += 1
-        try:
-            deed(self.who, self.place, f"mark-{deed.__name__.replace('_', '-')}.{self._number}")
-        except BaseException:
-            print(f"in {deed.__name__}, died {self.died}; the log:\n{self.place.log()[-3000:]}")
-            raise
-
-    def _revive(self) -> None:
-        life = self.place.life
-        if life is not None and life.is_over(0.05):
-            self.states.update(open_states(self.place.state))
-        self.place.start()
-
-
-def open_states(state: Path) -> list[str]:
-    """Return the states of calls that a dead daemon left open, without a change to its store."""
-    with tempfile.TemporaryDirectory() as folder:
-        for file in state.glob("deepd.db*"):
-            if not file.name.endswith("-shm"):
-                shutil.copy(file, folder)
-        with closing(sqlite3.connect(f"{folder}/deepd.db")) as database:
-            rows = database.execute("SELECT state FROM calls WHERE ended_at IS NULL").fetchall()
-    return [row[0] for row in rows]
-
-
-def die_in(nursery: Nursery, deeds: Sequence[Deed], rounds: int) -> tuple[Round, str]:
-    """Die at every point of these deeds, check the history, and return it with its figures."""
-    with new_place(nursery) as place:
-        place.profile("hello", HELLO)
-        place.profile("asked", ASKED)
-        turn = Round(place)
-        place.start()
-        for deed in deeds:
-            for point in turn.points(deed):
-                for _ in range(rounds):
-                    turn.die(deed, point)
-        assert place.client.calls(open_only=True) == []
-        place.end()
-        marks = place.marks("main") + place.marks("asked")
-        history = History.read(place.state)
-        # Its workspace is purged: the deed itself has looked at what was in it.
-        purged = Counter(mark for mark in turn.told.taken if "open-and-purge" in mark)
-        assert problems_of(history, marks + purged, turn.told) == []
-        return turn, f"{len(history.calls)} calls and {sum(marks.values())} effects"
 
 
 def die_everywhere(nursery: Nursery, *, rounds: int = 1) -> str:
@@ -118,7 +24,7 @@ def die_everywhere(nursery: Nursery, *, rounds: int = 1) -> str:
     began = time.monotonic()
     halves = (DEEDS[::2], DEEDS[1::2])
     with ThreadPoolExecutor(len(halves)) as pool:
-        done = list(pool.map(lambda deeds: die_in(nursery, deeds, rounds), halves))
+        done = list(pool.map(lambda deeds: _die_in_one_place(nursery, deeds, rounds), halves))
     died, states = Counter[str](), Counter[str]()
     for turn, _ in done:
         died += turn.died
@@ -132,6 +38,11 @@ def die_everywhere(nursery: Nursery, *, rounds: int = 1) -> str:
         f"lost; slowest start {max(turn.place.slowest for turn, _ in done):.2f} s; "
         f"{time.monotonic() - began:.0f} s"
     )
+
+
+def _die_in_one_place(nursery: Nursery, deeds: Sequence[Deed], rounds: int) -> tuple[Round, str]:
+    with new_place(nursery) as place:
+        return die_in(place, deeds, rounds=rounds)
 
 
 def test_a_crash_after_any_step_in_any_state_loses_and_doubles_nothing(

@@ -23,7 +23,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from deepd.engine.box import Box
 from deepd.errors import AlreadyDecidedError, ConflictError, DeepdError, FingerprintError
 from tests.faults.deeds import ASKED, HELLO, Persistent
 from tests.faults.history import History, Told, problems_of
@@ -150,9 +149,9 @@ class Clients(RuleBasedStateMachine):
     def sandboxes(self) -> list[int]:
         """Return the guests' process ids, where sandboxes are plain processes."""
         found = []
-        for folder in (self.place.state / "local").glob("local-*"):
+        for box in self.place.boxes():
             with suppress(ProcessLookupError):
-                found.append(Box(Path(folder)).pid())
+                found.append(box.pid())
         return [pid for pid in found if Path(f"/proc/{pid}").exists()]
 
 
