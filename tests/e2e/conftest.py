@@ -30,6 +30,11 @@ class User:
     home: Path
     env: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def socket(self) -> Path:
+        """Where the daemon answers people."""
+        return Path(self.env["DEEPD_RUNTIME_DIR"]) / "deepd.sock"
+
     def run(self, *args: str, code: int | None = 0, stdin: bytes = b"", within: float = 60) -> Any:
         """Run `deepd ARGS`, check its exit code, and return what it printed."""
         done = subprocess.run(
@@ -74,9 +79,8 @@ class User:
         return self._curl(f"/v1/sessions/{session}/files?path={path}", ["--fail"])
 
     def _curl(self, path: str, options: list[str], stdin: bytes = b"") -> bytes:
-        socket = f"{self.env['DEEPD_RUNTIME_DIR']}/deepd.sock"
         done = subprocess.run(
-            ["curl", "-sS", "--unix-socket", socket, *options, f"http://deepd{path}"],
+            ["curl", "-sS", "--unix-socket", self.socket, *options, f"http://deepd{path}"],
             input=stdin,
             capture_output=True,
             timeout=60,
@@ -122,7 +126,7 @@ class User:
 
 def instance(user: User) -> str:
     """Return the id of the user's daemon: from itself, or from what it has left behind."""
-    if (Path(user.env["DEEPD_RUNTIME_DIR"]) / "deepd.sock").exists():
+    if user.socket.exists():
         return str(user.curl("/v1/info")["instance"])
     with closing(sqlite3.connect(f"{user.env['DEEPD_STATE_DIR']}/deepd.db")) as database:
         (found,) = database.execute("SELECT value FROM meta WHERE key = 'instance'").fetchone()

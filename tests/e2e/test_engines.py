@@ -13,6 +13,8 @@ from tests.e2e.conftest import DEEPD, User, somebody
 from tests.e2e.engines import ENGINES, choose_engine
 from tests.e2e.tmux import terminal
 from tests.eventually import eventually_sync
+from tests.tui.approving import approvals
+from tests.tui.world import dashboard
 
 LEVELS = {
     "docker": "",
@@ -47,6 +49,11 @@ def start(user: User) -> None:
     eventually_sync(lambda: user.run("status", code=None).returncode == 0, within=90)
 
 
+def hold(user: User, command: str) -> str:
+    """Ask for a command, which is held, and return the call's id."""
+    return user.text("exec", "main", "-d", "-c", command).split()[-1]
+
+
 def test_what_is_held_outlives_its_daemon_and_runs_once(desk: User) -> None:
     before = desk.session()["container"]
     desk.run("cp", "-", "main:answer.py", stdin=b"open('runs', 'a').write('x'); print(6 * 7)\n")
@@ -61,6 +68,29 @@ def test_what_is_held_outlives_its_daemon_and_runs_once(desk: User) -> None:
     assert desk.text("wait", held) == "42\n"
     assert desk.text("cp", "main:runs", "-") == "x"
     desk.run("approve", held, code=8)
+
+
+async def test_what_a_person_approves_in_the_dashboard_runs_once(desk: User) -> None:
+    call = hold(desk, "echo $((6*7)) >> shown; cat shown")
+    async with dashboard(desk) as screen:
+        await screen.sees("1 pending")
+        await approvals(screen, "echo $((6*7)) >> shown; cat shown")
+        await screen.press("a", "a")
+        await screen.sees("nothing waits for you")
+    assert desk.text("wait", call) == "42\n"
+
+
+def test_no_socket_of_the_daemon_is_reached_from_a_sandbox(desk: User, engine: str) -> None:
+    if engine == "none":
+        pytest.skip("nothing keeps a plain process from what its user may open")
+    program = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    for name in ("deepd.sock", "agent.sock"):
+        path = desk.socket.with_name(name)
+        assert path.is_socket()
+        call = hold(desk, f"/usr/bin/python3 -c '{program}' {path}")
+        desk.run("approve", call)
+        done = desk.run("wait", call, code=1)
+        assert b"FileNotFoundError" in done.stderr + done.stdout
 
 
 def test_status_the_api_and_the_dashboard_say_how_far_it_is_isolated(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deepd.client.async_ import AsyncClient
 from deepd.config.settings import Settings
@@ -133,6 +133,15 @@ async def new_house(text: str = HELD) -> AsyncIterator[House]:
             await house.engine.aclose()
 
 
+class Attachable(Protocol):
+    """Where a daemon answers, in this process or in another one."""
+
+    @property
+    def socket(self) -> Path:
+        """The operators' socket."""
+        ...
+
+
 class Desk:
     """The dashboard of a house, with the hands of a person whose moments pass by `think` alone."""
 
@@ -189,7 +198,7 @@ class Desk:
 
 @asynccontextmanager
 async def dashboard(
-    house: House, *, size: tuple[int, int] = (120, 30), **options: Any
+    house: Attachable, *, size: tuple[int, int] = (120, 30), **options: Any
 ) -> AsyncIterator[Desk]:
     """Attach a dashboard, and wait until it has seen the daemon."""
     app = Dashboard(AsyncClient(house.socket, name="dashboard"), **options)
