@@ -90,7 +90,7 @@ class Admission:
         """Hold a call that was on its way: what it would do, or the rules, changed meanwhile."""
         verdict = look.verdict
         if changed:
-            verdict = replace(verdict, detail=changed)
+            verdict = verdict._replace(detail=changed)
         held = replace(call, state=CallState.HELD, rule=rule_text(verdict))
         store = self._journal.store
         with store.write(durable=True):

@@ -81,7 +81,7 @@ def _allowed(table: RuleTable, reading: Reading, args: Mapping[str, Any]) -> Fin
     by: Rule | None = None
     for command in reading.proven:
         for each in table.allowing(command):
-            if _allows(each.pattern, command, reading, args):
+            if each.is_head_enough or _allows(each.pattern, command, reading, args):
                 by = by or each.rule
                 break
         else:
@@ -152,12 +152,13 @@ def _redirection_doubt(
 
     A redirection is what a file tool would do, and the profile answers to it as to that one.
     """
-    if not reading.redirections and not any("/" in command.name for command in reading.proven):
+    placed = [command for command in reading.proven if "/" in command.words[0].text]
+    if not placed and not reading.redirections:
         return None
     cwd = lexical(str(args.get("cwd") or "."), profile.work_dir)
     elsewhere = reading.moves or cwd != profile.work_dir
-    for command in reading.proven:
-        if elsewhere and "/" in command.name and not command.name.startswith("/"):
+    for command in placed:
+        if elsewhere and not command.name.startswith("/"):
             return Doubt("its program is named from another folder", command.span)
     for redirection in reading.redirections:
         if reason := _closed(redirection, profile, cwd, reading, file_answer):

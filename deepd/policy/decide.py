@@ -14,7 +14,7 @@ from typing import Any
 from deepd.model.profile import CONSOLE_TOOLS, Answer, Profile, ToolPolicy
 from deepd.policy.commands import Finding, judge
 from deepd.policy.files import judge_path
-from deepd.policy.verdict import OnTimeout, Verdict, strongest
+from deepd.policy.verdict import STRENGTH, OnTimeout, Verdict
 
 
 def decide(
@@ -25,11 +25,13 @@ def decide(
     `resolved` is where a file tool's path really leads in the sandbox; without it what rules over
     paths could stop is asked (`needs_path` tells whether it matters).
     """
-    entries = [entry for entry in profile.interrupt_on if names(entry, tool)]
-    # The entry that names exactly this tool comes first: of equal answers its line is shown.
-    entries.sort(key=lambda entry: entry.tool != tool)
-    if entries:
-        return strongest([_answer(entry, profile, tool, args, resolved) for entry in entries])
+    found: Verdict | None = None
+    for entry in _entries(profile, tool):
+        verdict = _answer(entry, profile, tool, args, resolved)
+        if found is None or STRENGTH[verdict.answer] > STRENGTH[found.answer]:
+            found = verdict
+    if found is not None:
+        return found
     if tool in CONSOLE_TOOLS:
         rule = f"`interrupt_on` does not name {tool}" if profile.interrupt_on else "no rule"
         return Verdict("allow", rule)
@@ -49,6 +51,20 @@ def needs_path(profile: Profile, tool: str) -> bool:
 def names(entry: ToolPolicy, tool: str) -> bool:
     """Return whether an entry is about a tool; a glob also about deepd's own."""
     return entry.tool == tool or (entry.tool not in CONSOLE_TOOLS and fnmatchcase(tool, entry.tool))
+
+
+def _entries(profile: Profile, tool: str) -> list[ToolPolicy]:
+    """Return the entries about a tool; the one with its very name comes first.
+
+    Of equal answers the first one's line is shown.
+    """
+    exact, wider = [], []
+    for entry in profile.interrupt_on:
+        if entry.tool == tool:
+            exact.append(entry)
+        elif names(entry, tool):
+            wider.append(entry)
+    return exact + wider
 
 
 def _answer(

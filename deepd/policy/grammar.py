@@ -7,11 +7,22 @@ everywhere; and it doubts every form that is not on its list of plain ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import string
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from deepd.policy.shell import Command, Doubt, Span, Word, names, to_text
+from deepd.policy.shell import (
+    Command,
+    Doubt,
+    Span,
+    Word,
+    make_command,
+    make_span,
+    make_word,
+    names,
+    to_text,
+)
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -23,6 +34,8 @@ The grammar's scanner looks code points up in the C library's table of character
 enough is read from outside of it, and the process is killed. Places stay the same, and all texts
 are cut from the real source.
 """
+_ERROR = 0xFFFF
+"""The kind of a node for what is not understood; the library counts it among no language's."""
 MAX_NODES = 4096
 """Of a tree; a command with more is not read."""
 
@@ -33,7 +46,10 @@ _PLAIN = names(
     "${ }"
 ) | {"\n"}
 """What a command may consist of that does only what its simple commands do."""
-_LEAVES = names('word string_content raw_string && || | ; ! < > >> >& " $ ${ }') | {"\n"}
+_NONE: frozenset[str] = frozenset()
+_LEAVES = names('word string_content raw_string file_descriptor && || | ; ! < > >> >& " $ ${ }') | {
+    "\n"
+}
 """What has nothing in it, and needs no second look in a tree without errors."""
 _SIMPLEST = _PLAIN - {"string", "expansion"}
 _COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_command"})
@@ -45,7 +61,11 @@ _OPEN_WORDS = names(
     "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
     "brace_expression extglob_pattern ERROR"
 )
+_BARE = frozenset({"word", "number", "command_name"})
+_ORDINARY = (string.ascii_letters + string.digits + "_@%+=:,./-").encode()
+"""What makes a bare word that says what it is, and has nothing in it, in a tree without errors."""
 _EXPANDED = re.compile(rb"[*?\[{}~]")
+_STREAMS = frozenset({"file_redirect", "heredoc_body", "herestring_redirect"})
 _OPENS_TO_READ = frozenset({"<", "<>"})
 _REASONS = {
     "ERROR": "it is not complete, or not a command",
@@ -78,7 +98,8 @@ class Found(NamedTuple):
 
 def parse(source: bytes) -> Found:
     """Return what is in a command that is not too much (`shell.is_too_much`)."""
-    root = _parser().parse(source.translate(_STAND_IN)).root_node
+    parser, kinds = _grammar()
+    root = parser.parse(source.translate(_STAND_IN)).root_node
     if root.descendant_count > MAX_NODES:
         return Found((), 0, (), (), (Doubt("it is too long to be read", Span(0, len(source))),))
     commands: list[Command] = []
@@ -86,42 +107,50 @@ def parse(source: bytes) -> Found:
     inputs: list[tuple[str, str]] = []
     reads: list[Word] = []
     redirections = 0
-    for node, kind, children in _walk(root):
+    is_broken = root.has_error
+    leaves, bare = (_NONE, _NONE) if is_broken else (_LEAVES, _BARE)
+    waiting = [root]
+    while waiting:  # in the order of the text
+        node = waiting.pop()
+        kind = kinds[node.kind_id]
+        if kind in leaves:
+            continue
+        children = node.children
         if kind in _COMMANDS:
-            commands.append(_command(node, source))
-        elif kind == "file_redirect":
-            redirections += 1
-            if any(child.type in _OPENS_TO_READ for child in children):
-                reads.append(_word(children[-1], source))
-        elif kind == "heredoc_body":
-            inputs.append((_reader_of(node, source), to_text(source[slice(*node.byte_range)])))
-        elif kind == "herestring_redirect" and children:
-            inputs.append((_reader_of(node, source), _word(children[-1], source).text))
-        if (kind not in _SIMPLEST or node.is_missing) and (doubt := _doubt(node, source)):
+            command, children = _command(node, kinds, bare, source)
+            commands.append(command)
+        elif kind in _STREAMS:
+            redirections += kind == "file_redirect"
+            _stream(node, source, inputs, reads)
+        if (is_broken or kind not in _SIMPLEST) and (doubt := _doubt(node, source)):
             doubts.append(doubt)
-    if root.has_error and not doubts:
+        waiting += reversed(children)
+    if is_broken and not doubts:
         doubts.append(Doubt(_REASONS["ERROR"], Span(0, len(source))))
     return Found(tuple(commands), redirections, tuple(inputs), tuple(reads), tuple(doubts))
 
 
 @cache
-def _parser() -> Parser:
+def _grammar() -> tuple[Parser, dict[int, str]]:
+    """Return the parser, and the kinds of nodes by number: `node.type` makes a text each time."""
     import tree_sitter  # noqa: PLC0415 - only what has rules over commands needs it
     import tree_sitter_bash  # noqa: PLC0415 - the same
 
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+    language = tree_sitter.Language(tree_sitter_bash.language())
+    numbers = (*range(language.node_kind_count), _ERROR)
+    kinds = {number: sys.intern(language.node_kind_for_id(number) or "") for number in numbers}
+    return tree_sitter.Parser(language), kinds
 
 
-def _walk(root: Node) -> Iterator[tuple[Node, str, list[Node]]]:
-    """Yield every node that is more than a leaf, its kind and its children, in a text's order."""
-    left_out = frozenset() if root.has_error else _LEAVES
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        children = node.children
-        yield node, node.type, children
-        if children:
-            waiting += [child for child in reversed(children) if child.type not in left_out]
+def _stream(node: Node, source: bytes, inputs: list[tuple[str, str]], reads: list[Word]) -> None:
+    """Add what is given to a command as its input: a text, or a file."""
+    kind, children = node.type, node.children
+    if kind == "heredoc_body":
+        inputs.append((_reader_of(node, source), to_text(source[slice(*node.byte_range)])))
+    elif kind == "herestring_redirect" and children:
+        inputs.append((_reader_of(node, source), _word(children[-1], source).text))
+    elif not _OPENS_TO_READ.isdisjoint([child.type for child in children]):
+        reads.append(_word(children[-1], source))
 
 
 def _doubt(node: Node, source: bytes) -> Doubt | None:
@@ -138,11 +167,30 @@ def _doubt(node: Node, source: bytes) -> Doubt | None:
     return Doubt(reason, Span(node.start_byte, node.end_byte))
 
 
-def _command(node: Node, source: bytes) -> Command:
-    own = [child for child in node.children if child.type not in _NO_WORDS]
-    words = tuple([_word(child, source) for child in own])
-    first, last = (own[0], own[-1]) if own else (node, node)
-    return Command(words, Span(first.start_byte, last.end_byte))
+def _command(
+    node: Node, kinds: dict[int, str], bare: frozenset[str], source: bytes
+) -> tuple[Command, list[Node]]:
+    """Return a simple command, and the nodes in it that may have more in them."""
+    words: list[Word] = []
+    more: list[Node] = []
+    start, end = -1, node.end_byte
+    for child in node.children:
+        kind = kinds[child.kind_id]
+        begin, stop = child.start_byte, child.end_byte
+        text = source[begin:stop]
+        if kind in bare and not text.strip(_ORDINARY):
+            words.append(make_word((text.decode(), False)))
+        else:
+            more.append(child)
+            if kind in _NO_WORDS:
+                continue
+            words.append(_word(child, source))
+        end = stop
+        if start < 0:
+            start = begin
+    if start < 0:
+        start = node.start_byte
+    return make_command((tuple(words), make_span((start, end)), False)), more
 
 
 def _word(node: Node, source: bytes) -> Word:
@@ -212,4 +260,4 @@ def _reader_of(node: Node, source: bytes) -> str:
         around = around.parent
     if around is not None and around.type == "redirected_statement":
         around = next((child for child in around.children if child.type == "command"), None)
-    return _command(around, source).name if around is not None else ""
+    return _command(around, _grammar()[1], _NONE, source)[0].name if around is not None else ""

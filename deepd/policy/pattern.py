@@ -45,15 +45,15 @@ class WordPattern:
         for at, wanted in enumerate(self.words):
             if at >= len(words):
                 return "no"
-            if words[at].is_open:
+            text, is_open = words[at]
+            if is_open:
                 return "maybe"
-            if wanted is not None and wanted != words[at].text:
+            if wanted is not None and wanted != text:
                 return "no"
-        rest = words[len(self.words) :]
-        if self.has_more or not rest:
+        if self.has_more or len(words) == len(self.words):
             return "yes"
         # Expansions may come to nothing at all.
-        return "maybe" if all(word.is_open for word in rest) else "no"
+        return "maybe" if all(word.is_open for word in words[len(self.words) :]) else "no"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ same in bash, dash and busybox:
 from __future__ import annotations
 
 import re
+import string
 from typing import NamedTuple, NoReturn
 
 from deepd.policy.shell import (
-    Command,
     Redirection,
     Span,
     UnprovenError,
-    Word,
     names,
     to_bytes,
     to_text,
@@ -41,31 +40,39 @@ _BUILTINS = names(
 _MARKED = {"printf": "-v", "test": "-v -R"}
 """Builtins of which only some options do more than print or compare."""
 
-_BLANK = re.compile(rb"[ \t](?:[ \t]|\\\n)*")
-_BLANKS = rb"(?:[ \t](?:[ \t]|\\\n)*)?"
-"""What is between two words, taken together with what stands before it."""
-_COMMENT = re.compile(rb"#[^\n]*")
-_OPERATOR = re.compile(rb"(&&|\|\||\|(?!&)|;(?!;)|\n)" + _BLANKS)
-_REDIRECTION = re.compile(rb"([0-2]?)(>>|>|<)(?![<>&|(])")
-_DUPLICATE = re.compile(rb"[0-2]?>&[0-2](?=[ \t\n;|&]|\Z)")
 _PLAIN = re.compile(rb"[A-Za-z0-9_@%+=:,./^!\]-]+")
-_PLAIN_WORD = re.compile(rb"([A-Za-z0-9_@%+=:,./^!\]-]+)(?=[ \t\n;|&]|\Z)" + _BLANKS)
-"""A word without quotes and expansions, as most of all words are."""
+_END = rb"(?=[ \t\n;|&]|\Z)"
+_PLAIN_WORD = _PLAIN.pattern + b"+" + _END
+_BLANKS = rb"[ \t](?:[ \t]|\\\n)*"
+_TOKEN = re.compile(
+    rb"(?P<words>!%(end)b|%(word)b(?:[ \t]++%(word)b)*+)(?:%(blanks)b)?"
+    rb"|(?P<operator>&&|\|\||\|(?!&)|;(?!;)|\n)(?:%(blanks)b)?"
+    rb"|(?P<nothing>%(blanks)b|#[^\n]*)"
+    rb"|(?P<duplicate>[0-2]?>&[0-2])%(end)b"
+    rb"|(?P<redirection>[0-2]?(?:>>|>|<))(?![<>&|(])(?:%(blanks)b)?"
+    % {b"word": _PLAIN_WORD, b"end": _END, b"blanks": _BLANKS}
+)
+"""All but words with quotes or expansions; words without, as most are, are taken in a row."""
 _PATTERN = re.compile(rb"[*?\[{}~]+")
 _HASH = re.compile(rb"#+")
 _ESCAPED = re.compile(rb"\\([\x21-\x7e ])")
 _SINGLE = re.compile(rb"'([^']*)'")
 _EXPANSION = re.compile(rb"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\}|[0-9?#$@*!-])")
 _IN_DOUBLE = re.compile(rb'[^"$`\\]+|\\[$`"\\]|\\(?=[^\n$`"\\])|\$(?=[" )|])')
-_NAME = re.compile(r"[A-Za-z0-9_./+@,:-]+", re.ASCII)
+_NAME = string.ascii_letters + string.digits + "_./+@,:-"
 _ASSIGNMENT = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _STRANGE = re.compile(r"[^\t\n\x20-\x7e]")
+
+
+Words = tuple[tuple[str, bool], ...]
+"""Words as they compare with the other reader's, which makes every `Word` that is kept."""
 
 
 class Simple(NamedTuple):
     """A command of which all is known: which programs it runs, and which files it opens."""
 
-    commands: tuple[Command, ...]
+    commands: tuple[tuple[Words, tuple[int, int]], ...]
+    """The words of each, and where it is written."""
     redirections: tuple[Redirection, ...]
     moves: bool
     """A `cd` in it: relative paths then mean other files."""
@@ -77,23 +84,19 @@ def read_simple(text: str) -> Simple:
     return _Reader(to_bytes(text)).script()
 
 
-def check_words(command: Command) -> None:
+def check_words(words: Words, span: tuple[int, int]) -> None:
     """Refuse programs of which the name does not tell what they do to the shell itself."""
-    name, span = command.name, command.span
-    if command.words[0].is_open:
-        raise UnprovenError("what it runs comes from an expansion", span.start, span.end)
-    if not _NAME.fullmatch(name):
-        raise UnprovenError("what it runs has an unusual name", span.start, span.end)
+    name, is_open = words[0]
+    if is_open:
+        raise UnprovenError("what it runs comes from an expansion", *span)
+    if not name or name.strip(_NAME):
+        raise UnprovenError("what it runs has an unusual name", *span)
     if name in _MARKED:
-        options = _MARKED[name].split()
-        if any(word.is_open or word.text.startswith(tuple(options)) for word in command.words[1:]):
-            raise UnprovenError(
-                f"`{name}` can set a variable, or run what is in one", span.start, span.end
-            )
+        options = tuple(_MARKED[name].split())
+        if any(is_open or text.startswith(options) for text, is_open in words[1:]):
+            raise UnprovenError(f"`{name}` can set a variable, or run what is in one", *span)
     elif name in _BUILTINS and name not in _SAFE_BUILTINS:
-        raise UnprovenError(
-            f"`{name}` changes what other commands mean, or runs one", span.start, span.end
-        )
+        raise UnprovenError(f"`{name}` changes what other commands mean, or runs one", *span)
 
 
 def _refuse_strange(text: str) -> None:
@@ -114,44 +117,47 @@ class _Reader:
     def __init__(self, source: bytes) -> None:
         self.source = source
         self.at = 0
-        self.commands: list[Command] = []
+        self.commands: list[tuple[Words, tuple[int, int]]] = []
         self.redirections: list[Redirection] = []
-        self.words: list[Word] = []
+        self.words: list[tuple[str, bool]] = []
         self.start = 0
         self.end = 0
         self.negated = False
+        self.moves = False
 
     def script(self) -> Simple:
         source, size = self.source, len(self.source)
         joined = False
         while self.at < size:
-            if self._plain_word():
-                continue
-            if found := _OPERATOR.match(source, self.at):
-                joined = self._operator(found[1], joined=joined)
-                self.at = found.end()
-            elif self._skip(_BLANK) or self._skip(_COMMENT):
-                continue
-            elif _DUPLICATE.match(source, self.at) or _REDIRECTION.match(source, self.at):
-                self._redirection()
-            else:
+            found = _TOKEN.match(source, self.at)
+            if found is None:
                 self._word()
+                continue
+            kind = found.lastgroup
+            if kind == "words":
+                self._plain_words(found["words"])
+            elif kind == "operator":
+                joined = self._operator(found["operator"], joined=joined)
+            elif kind != "nothing":
+                self._redirection(found)
+                continue
+            self.at = found.end()
         if self._finish() or not joined:
             if not self.commands:
                 raise UnprovenError("there is no command in it", 0, size)
-            moves = any(command.name == "cd" for command in self.commands)
-            return Simple(tuple(self.commands), tuple(self.redirections), moves)
+            return Simple(tuple(self.commands), tuple(self.redirections), self.moves)
         raise UnprovenError("it ends with an operator", self.at, self.at)
 
-    def _plain_word(self) -> bool:
-        """Take a plain word, if there is one; the long way round leads to the same."""
-        found = _PLAIN_WORD.match(self.source, self.at)
-        if found is None:
-            return False
-        start, raw = self.at, found[1]
-        self.at = found.end()
-        self._take(Word(raw.decode("ascii")), start, found.end(1), raw)
-        return True
+    def _plain_words(self, raw: bytes) -> None:
+        """Take words as they stand; the long way round leads to the same."""
+        texts = raw.decode("ascii").split()
+        if not self.words:
+            if raw == b"!" and not self.negated:
+                self.negated, self.start = True, self.at
+                return
+            self._begin(texts[0], raw, self.at, self.at + len(texts[0]))
+        self.words += [(text, False) for text in texts]
+        self.end = self.at + len(raw)
 
     def _operator(self, operator: bytes, *, joined: bool) -> bool:
         """Take an operator; return whether a command must follow."""
@@ -165,37 +171,34 @@ class _Reader:
     def _finish(self) -> bool:
         """End the simple command that was being read; return whether there was one."""
         if not self.words:
-            if self.negated or self.end:
+            if self.negated:
                 raise UnprovenError("a command is missing", self.start, self.at)
             return False
-        command = Command(tuple(self.words), Span(self.start, self.end))
-        check_words(command)
-        self.commands.append(command)
+        words, span = tuple(self.words), (self.start, self.end)
+        check_words(words, span)
+        self.moves |= words[0][0] == "cd"
+        self.commands.append((words, span))
         self.words, self.negated, self.end = [], False, 0
         return True
 
     def _word(self) -> None:
         start = self.at
-        word, is_bare = self._read_word()
-        self._take(word, start, self.at, self.source[start : self.at], is_bare=is_bare)
-
-    def _take(self, word: Word, start: int, end: int, raw: bytes, *, is_bare: bool = True) -> None:
-        """Add a word to the command; its first one can be more than a word."""
+        text, is_open, is_bare = self._read_word()
         if not self.words:
-            if raw == b"!" and not self.negated and not self.end:
-                self.negated, self.start = True, start
-                return
-            if is_bare and word.text in RESERVED:
-                raise UnprovenError("compound commands are not read", start, end)
-            if _ASSIGNMENT.match(raw):
-                raise UnprovenError("an assignment is before the command", start, end)
-            if not self.end:
-                self.start = start
-        self.words.append(word)
-        self.end = end
+            self._begin(text if is_bare else "", self.source[start : self.at], start, self.at)
+        self.words.append((text, is_open))
+        self.end = self.at
 
-    def _read_word(self) -> tuple[Word, bool]:
-        """Read one word; and whether nothing in it was quoted."""
+    def _begin(self, bare: str, raw: bytes, start: int, end: int) -> None:
+        """Begin a command with a word, if that is no more than a word."""
+        if bare in RESERVED:
+            raise UnprovenError("compound commands are not read", start, end)
+        if b"=" in raw and _ASSIGNMENT.match(raw):
+            raise UnprovenError("an assignment is before the command", start, end)
+        self.start = start
+
+    def _read_word(self) -> tuple[str, bool, bool]:
+        """Read one word; whether it has an expansion, and whether nothing in it was quoted."""
         source = self.source
         start = self.at
         parts: list[bytes] = []
@@ -227,7 +230,7 @@ class _Reader:
             self._refuse()
         text = to_text(b"".join(parts))
         # `{}` alone is what `find` and `xargs` replace: no shell expands it.
-        return Word(text, is_open and source[start : self.at] != b"{}"), is_bare
+        return text, is_open and source[start : self.at] != b"{}", is_bare
 
     def _double(self, parts: list[bytes]) -> bool:
         """Read a word's part in double quotes; return whether it has an expansion."""
@@ -249,35 +252,24 @@ class _Reader:
         self.at += 1
         return is_open
 
-    def _redirection(self) -> None:
+    def _redirection(self, found: re.Match[bytes]) -> None:
+        """Take a redirection; its file is another word."""
         start = self.at
-        if not self.words and not self.end:
+        if not self.words:
             # Legal, and rare enough that the two readers need not agree on it.
             raise UnprovenError("a redirection is before the command", start, start + 1)
-        if self._skip(_DUPLICATE):
-            self.end = self.at
-            return
-        found = _REDIRECTION.match(self.source, start)
-        assert found is not None  # noqa: S101 - the caller has looked
         self.at = found.end()
-        self._skip(_BLANK)
-        word, _ = self._read_word()
-        span = Span(start, self.at)
-        if word.is_open or not word.text:
-            raise UnprovenError("the file of a redirection is not known", start, self.at)
-        self.redirections.append(Redirection(word.text, found[2] != b"<", span))
+        if found.lastgroup == "redirection":
+            text, is_open, _ = self._read_word()
+            if is_open or not text:
+                raise UnprovenError("the file of a redirection is not known", start, self.at)
+            writes = found["redirection"][-1:] == b">"
+            self.redirections.append(Redirection(text, writes, Span(start, self.at)))
         self.end = self.at
 
     def _at_end_of_word(self) -> bool:
         # Not `<` and `>`: a number or `{name}` just before one is no word but part of it.
         return self.at >= len(self.source) or self.source[self.at] in b" \t\n;|&"
-
-    def _skip(self, pattern: re.Pattern[bytes]) -> bool:
-        found = pattern.match(self.source, self.at)
-        if found is None:
-            return False
-        self.at = found.end()
-        return True
 
     def _refuse(self) -> NoReturn:
         """Say what stands where nothing plain does."""

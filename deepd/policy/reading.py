@@ -14,6 +14,7 @@ from typing import NamedTuple
 from deepd.policy import grammar
 from deepd.policy.proven import Simple, check_words, read_simple
 from deepd.policy.shell import (
+    MAX_SIGNS,
     SHELLS,
     Command,
     Doubt,
@@ -59,6 +60,8 @@ class Reading(NamedTuple):
 
 def read_command(text: str) -> Reading:
     """Return the reading of a text that a shell would run."""
+    if len(text) <= MAX_SIGNS and text.isascii():
+        return kept_short(text)  # as most are: nothing in it can be too much
     source = to_bytes(text)
     if reason := _unreadable(text, source):
         doubt = Doubt(reason, Span(0, len(source)))
@@ -72,8 +75,10 @@ def _read(text: str) -> Reading:
     search = _Search()
     search.read(text, found, Span(0, len(source)), 0)
     try:
-        simple = _agreed(read_simple(text), found)
-        proven = _proven(simple.commands)
+        simple = read_simple(text)
+        proven = _agreed(simple, found)
+        if search.wraps:
+            proven = _proven(proven)
     except UnprovenError as error:
         return search.reading(text, _whole_form(error.doubt, found))
     return Reading(
@@ -121,6 +126,7 @@ class _Search:
         self.texts: list[str] = []
         self.reads: list[Word] = []
         self.hidden = False
+        self.wraps = False
 
     def read(self, text: str, found: grammar.Found, place: Span, depth: int) -> None:
         """Add what the grammar found in a text; of an inner text all stands at its place."""
@@ -138,12 +144,13 @@ class _Search:
     def add(self, command: Command, depth: int) -> None:
         """Add a command and all that it runs."""
         if len(self.commands) >= MAX_COMMANDS or depth > MAX_DEPTH:
-            self.hidden = True
+            self.hidden = self.wraps = True
             return
         self.commands.append(command)
         inner = unwrap(command.words)
         if inner is NOTHING:
             return
+        self.wraps = True
         self.hidden |= inner.hidden
         for words in inner.commands:
             if len(self.commands) >= MAX_COMMANDS:
@@ -166,20 +173,21 @@ class _Search:
         self.read(text, grammar.parse(source), place, depth + 1)
 
 
-def _agreed(simple: Simple, found: grammar.Found) -> Simple:
-    """Return what the strict reader read, if the grammar reads the same."""
+def _agreed(simple: Simple, found: grammar.Found) -> tuple[Command, ...]:
+    """Return the commands as the strict reader read them, if the grammar reads the same."""
     if found.doubts:
         doubt = found.doubts[0]
-        raise UnprovenError(doubt.reason, doubt.span.start, doubt.span.end)
-    one = [command.words for command in simple.commands]
-    other = [command.words for command in found.commands]
-    if one != other or len(simple.redirections) > found.redirections:
-        first = next(
-            (a for a, b in zip(simple.commands, other, strict=False) if a.words != b), None
-        )
-        span = first.span if first else simple.commands[0].span
-        raise UnprovenError("it can be read in two ways", span.start, span.end)
-    return simple
+        raise UnprovenError(doubt.reason, *doubt.span)
+    agreed: list[Command] = []
+    for (words, span), other in zip(simple.commands, found.commands, strict=False):
+        same, place, _ = other
+        if words != same:
+            raise UnprovenError("it can be read in two ways", *span)
+        agreed.append(other if span == place else Command(same, Span(*span)))
+    is_same = len(simple.commands) == len(found.commands)
+    if not is_same or len(simple.redirections) > found.redirections:
+        raise UnprovenError("it can be read in two ways", *simple.commands[0][1])
+    return tuple(agreed)
 
 
 def _whole_form(doubt: Doubt, found: grammar.Found) -> Doubt:
@@ -205,7 +213,7 @@ def _proven(commands: tuple[Command, ...], *, by_shell: bool = True) -> tuple[Co
     if by_shell:
         for command in found:
             if command.is_inner:  # the strict reader has looked at the others
-                check_words(command)
+                check_words(command.words, command.span)
     return tuple(found)
 
 

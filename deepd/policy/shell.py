@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 MAX_BYTES = 8 << 10
@@ -78,6 +78,12 @@ class Doubt(NamedTuple):
 
     reason: str
     span: Span
+
+
+make_word = partial(tuple.__new__, Word)
+make_span = partial(tuple.__new__, Span)
+make_command = partial(tuple.__new__, Command)
+"""Each makes its kind of a tuple with all the fields, in half of the time of a call by name."""
 
 
 def quoted(text: str) -> str:

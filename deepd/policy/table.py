@@ -5,7 +5,7 @@ A profile never changes once it is read, and is asked about thousands of calls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from deepd.model.profile import Rule
@@ -23,6 +23,8 @@ class Ready:
     pattern: Pattern
     head: str | None
     """The word that every command begins with that it means; `None` where there is no such."""
+    is_head_enough: bool
+    """It means every command that begins with that word."""
 
 
 class RuleTable:
@@ -43,7 +45,9 @@ class RuleTable:
 
     def allowing(self, command: Command) -> tuple[Ready, ...]:
         """Return the rules that may allow a command; all others begin with another word."""
-        return self._by_head.get(command.name, self._headless)
+        words = command.words
+        name = words[0].text if words and not words[0].is_open else ""
+        return self._by_head.get(name, self._headless)
 
 
 _tables: dict[int, RuleTable] = {}
@@ -60,18 +64,24 @@ def table_of(rules: tuple[Rule, ...]) -> RuleTable:
     return table
 
 
-def heads(commands: Sequence[Command]) -> frozenset[str] | None:
+def heads(commands: Sequence[Command]) -> Set[str] | None:
     """Return all that commands begin with, by path or bare name; `None` where that is not known."""
     found: set[str] = set()
     for command in commands:
-        if not command.words or command.words[0].is_open:
+        words = command.words
+        if not words or words[0].is_open:
             return None
-        name = command.words[0].text
-        found |= {name, name.rsplit("/", 1)[-1]}
-    return frozenset(found)
+        name = words[0].text
+        found.add(name)
+        if "/" in name:
+            found.add(name.rsplit("/", 1)[-1])
+    return found
 
 
 def _ready(rule: Rule) -> Ready:
     pattern = parse_pattern(rule.match)
-    head = pattern.words[0] if isinstance(pattern, WordPattern) and pattern.words else None
-    return Ready(rule, pattern, head)
+    if not isinstance(pattern, WordPattern) or not pattern.words:
+        return Ready(rule, pattern, None, is_head_enough=False)
+    head, *more = pattern.words
+    is_head_enough = bool(head) and not more and pattern.has_more
+    return Ready(rule, pattern, head, is_head_enough)

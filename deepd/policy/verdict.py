@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from deepd.model.profile import Answer, Position, Rule
 
@@ -13,8 +12,7 @@ STRENGTH: dict[Answer, int] = {"allow": 0, "ask": 1, "deny": 2}
 """Of several answers the strongest counts, whatever their order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The answer, and all that a person needs to see where it comes from."""
 
     answer: Answer
@@ -39,8 +37,3 @@ class Verdict:
         place = f" ({self.position})" if self.position else ""
         detail = f"; {self.detail}" if self.detail else ""
         return f"{self.answer}: {self.rule}{place}{detail}"
-
-
-def strongest(verdicts: list[Verdict]) -> Verdict:
-    """Return the strongest of at least one verdict; of equal ones the first."""
-    return max(verdicts, key=lambda verdict: STRENGTH[verdict.answer])

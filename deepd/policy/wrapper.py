@@ -130,12 +130,11 @@ def unwrap(words: Words) -> Inner:
     if not words or words[0].is_open:
         return Inner(hidden=True, reason="what it runs comes from an expansion")
     name = words[0].text.rsplit("/", 1)[-1]
+    if name not in _RUNNERS:  # as most of all are
+        return NOTHING
     if (special := _SPECIAL.get(name)) is not None:
         return special(words)
-    if name in SHELLS:
-        return _shell(name, words)
-    wrapper = _WRAPPERS.get(name)
-    return NOTHING if wrapper is None else _behind(name, wrapper, words[1:])
+    return _shell(name, words) if name in SHELLS else _behind(name, _WRAPPERS[name], words[1:])
 
 
 def _behind(name: str, wrapper: Wrapper, words: Words) -> Inner:
@@ -305,3 +304,5 @@ _SPECIAL: dict[str, Callable[[Words], Inner]] = {
     "parallel": _by_text,
     "xargs": _xargs,
 }
+_RUNNERS = SHELLS | _SPECIAL.keys() | _WRAPPERS.keys()
+"""All that run something beside themselves."""

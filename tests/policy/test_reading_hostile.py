@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCh
 SOUP = st.lists(st.sampled_from((*TOKENS, *GOOD)), max_size=30).map("".join)
 ANY = st.text(st.characters(), max_size=200)
 COMMANDS = st.one_of(SOUP, ANY, st.tuples(SOUP, ANY, SOUP).map("".join))
+ORDINARY = string.ascii_letters + string.digits + "_@%+=:,./-"
 WORDS = st.lists(st.text(st.characters(), max_size=20), min_size=1, max_size=8)
 PROFILE = over_commands(
     allow=["ls *", "cat ?", "re:git [a-z ]*"], ask=["pip *"], deny=["rm *", r"re:curl .*\|"]
@@ -65,7 +67,7 @@ def test_the_strict_reader_takes_a_command_or_says_where_it_is_not_plain(command
     doubt = None
     try:
         simple = read_simple(command)
-        assert all(each.words for each in simple.commands)
+        assert all(words for words, _ in simple.commands)
     except UnprovenError as error:
         doubt = error.doubt
     if doubt is not None:
@@ -81,6 +83,26 @@ def test_what_is_proven_is_among_what_was_found(command: str) -> None:
     assert {each.words for each in reading.proven} <= found
     assert not (reading.proven and reading.doubt)
     assert not (reading.proven and reading.hidden)
+
+
+@MANY
+@given(st.lists(st.text(ORDINARY, min_size=1, max_size=8), max_size=6))
+def test_ordinary_words_are_read_as_they_stand_in_a_row_or_quoted_one_by_one(
+    words: list[str],
+) -> None:
+    expected = [Word(text) for text in ("ls", *words)]
+    for command in (["ls", *words], ["'ls'", *(f"'{word}'" for word in words)]):
+        reading = read_command(" ".join(command))
+        assert reading.doubt is None
+        assert [list(each.words) for each in reading.proven] == [expected]
+
+
+@MANY
+@given(st.text(ORDINARY, min_size=1, max_size=8))
+def test_a_name_of_ordinary_characters_is_one_word_or_is_not_plain(name: str) -> None:
+    reading = read_command(f"{name} x")
+    quoted = read_command(f"'{name}' x")
+    assert [each.words for each in reading.proven] in ([], [each.words for each in quoted.proven])
 
 
 @MANY

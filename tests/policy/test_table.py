@@ -49,6 +49,18 @@ def test_a_rule_with_a_first_word_that_no_command_begins_with_cannot_stop_any(
             assert all(fit_anywhere(each.pattern, command) == "no" for command in commands)
 
 
+@given(RULES, COMMANDS)
+def test_a_rule_that_asks_only_for_a_first_word_means_every_command_that_it_is_tried_for(
+    rules: tuple[Rule, ...], commands: list[Command]
+) -> None:
+    table = RuleTable(rules)
+    for command in commands:
+        for each in table.allowing(command):
+            if each.is_head_enough:
+                assert isinstance(each.pattern, WordPattern)
+                assert each.pattern.fit(command.words) == "yes"
+
+
 def test_a_table_is_made_once_for_the_very_same_rules_and_never_for_others() -> None:
     rules = (Rule("allow", "ls *"),)
     equal = (Rule("allow", "ls *"),)
