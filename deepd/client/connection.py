@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_IDLE = 8
+_FIRST = 32 << 10
+"""Bytes of room for the beginning of a reply: most are small, and more room takes longer to get."""
 _RECEIVE = 256 << 10
 
 
@@ -77,7 +79,7 @@ class Connection:
     def receive(self, parser: ReplyParser, timeout: float | None) -> bytes:
         """Wait for more of the reply and return what is new of its body."""
         try:
-            data = self._socket.recv(_RECEIVE)
+            data = self._socket.recv(_RECEIVE if parser.started else _FIRST)
         except TimeoutError:
             raise too_slow(timeout) from None
         except ConnectionError:

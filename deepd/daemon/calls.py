@@ -34,6 +34,7 @@ from deepd.errors import (
     NotFoundError,
 )
 from deepd.guest.call import GuestCall
+from deepd.guest.opening import Opening
 from deepd.model.approval import Approval
 from deepd.model.body import Body
 from deepd.model.call import OPEN, TERMINAL, Call, CallState, Chunk
@@ -127,7 +128,11 @@ class CallService:
             profile = self._profile(submit)
             request = self._parse(submit, profile)
             verdict = decide(profile, submit.tool, submit.args, resolved)
-        call = self._new_call(submit, asked, caller, profile, request, verdict)
+        to = None
+        if verdict.answer == "allow" and not isinstance(request, Foreign):
+            to = self._sessions.live(submit.session)
+            to = None if to is None or to.guest.closed else to
+        call = self._new_call(submit, asked, caller, profile, request, verdict, to)
         match verdict.answer:
             case "deny":
                 self._journal.receive(call, None)
@@ -135,7 +140,7 @@ class CallService:
             case "ask":
                 return self._ask(call, submit.body, request, Look(profile, verdict, files))
             case _:
-                return self._start(call, submit.body, request)
+                return self._start(call, submit.body, request, to)
 
     async def wait(self, call_id: CallId, timeout: float | None = None) -> Call:
         """Wait until a call is over, `TimeoutError` when that takes longer than the timeout."""
@@ -300,9 +305,12 @@ class CallService:
         profile: Profile,
         request: ToolRequest,
         verdict: Verdict,
+        to: Live | None,
     ) -> Call:
+        """Return the call as it is stored first: sent, where it goes `to` a sandbox at once."""
         now = self._journal.clock()
         is_denied = verdict.answer == "deny"
+        state = CallState.ADMITTED if to is None else CallState.SENT
         timeout = request.timeout if isinstance(request, Execute) else submit.timeout
         return Call(
             id=new_call_id(),
@@ -310,10 +318,11 @@ class CallService:
             profile=profile.name,
             tool=submit.tool,
             args=submit.args,
-            state=CallState.DENIED if is_denied else CallState.ADMITTED,
+            state=CallState.DENIED if is_denied else state,
             client=caller.client,
             uid=caller.uid,
             created_at=now,
+            started_at=None if to is None else now,
             ended_at=now if is_denied else None,
             background=submit.background,
             idempotency_key=submit.idempotency_key,
@@ -321,6 +330,8 @@ class CallService:
             timeout=profile.limits.timeout if timeout is None else timeout,
             body_size=submit.body.size if submit.body else 0,
             body_sha256=submit.body.sha256 if submit.body else "",
+            container="" if to is None else to.container,
+            boot="" if to is None else to.guest.info.boot,
             rule=rule_text(verdict),
             reason=(verdict.reason or verdict.rule) if is_denied else "",
         )
@@ -336,7 +347,7 @@ class CallService:
                 with self._store.write():
                     grants.use(grant)
                     granted = replace(call, rule=rule_of(grant), grant=grant.id)
-                    return self._start(granted, body, request)
+                    return self._start(granted, body, request, None)
         elif not grants.may_cover(call, look.profile, look.verdict):
             return self._hold(call, body, look)
         # Admission is where a grant counts: what was seen here may be different by then.
@@ -352,39 +363,31 @@ class CallService:
         self._remember(call, is_patient=True)
         return call
 
-    def _start(self, call: Call, body: Body | None, request: ToolRequest) -> Call:
+    def _start(self, call: Call, body: Body | None, request: ToolRequest, to: Live | None) -> Call:
         if isinstance(request, Foreign):
             now = self._journal.clock()
             result = {"args": call.args}
             call = replace(call, state=CallState.FINISHED, ended_at=now, result=result)
             self._journal.receive(call, body)
             return call
-        live = self._sessions.live(call.session)
-        if live is not None and not live.guest.closed:
-            call = replace(
-                call,
-                state=CallState.SENT,
-                started_at=call.created_at,
-                container=live.container,
-                boot=live.guest.info.boot,
-            )
-        else:
-            live = None
         self._journal.receive(call, body)
+        opening = None if to is None else self._driver.begin(call, to)
         open_call = self._remember(call, is_patient=call.background)
-        if live is not None:
+        if to is not None:
             open_call.known = call
-        self._drive(open_call, live)
+        self._drive(open_call, to, opening)
         return call
 
     def _remember(self, call: Call, *, is_patient: bool) -> OpenCall:
         open_call = self._open[call.id] = OpenCall(call, is_patient=is_patient)
         return open_call
 
-    def _drive(self, open_call: OpenCall, live: Live | None) -> None:
+    def _drive(
+        self, open_call: OpenCall, live: Live | None, opening: Opening | None = None
+    ) -> None:
         open_call.keep_busy(self._sessions.busy(open_call.session, "running"))
         open_call.task = asyncio.create_task(
-            self._driver.drive(open_call, live), name=f"call:{open_call.id}"
+            self._driver.drive(open_call, live, opening), name=f"call:{open_call.id}"
         )
 
     def _ended(self, open_call: OpenCall, call: Call | None) -> None:

@@ -43,6 +43,7 @@ from deepd.errors import (
 from deepd.guest import requests as guest_requests
 from deepd.guest.call import GuestCall
 from deepd.guest.connection import Guest
+from deepd.guest.opening import Opening
 from deepd.guest.requests import Exit, How
 from deepd.model.body import Body
 from deepd.model.call import TERMINAL, Call, CallState
@@ -86,14 +87,29 @@ class Driver:
         self._unreleased: list[Call] = []
         self._releasing: asyncio.TimerHandle | None = None
 
-    async def drive(self, open_call: OpenCall, live: Live | None) -> None:
-        """Bring a call to its end, or to where a human must decide.
+    def begin(self, call: Call, live: Live) -> Opening | None:
+        """Send a command that was just stored, so that it runs while its task is made.
 
-        `live` is the sandbox that a call in `sent` was just given to; `None` takes a call up from
-        the store.
+        `None`: nothing was sent, and `drive()` does it or meets what is in the way.
         """
         try:
-            outcome = await self._outcome(open_call, live)
+            request = self._request(call, self._sessions.profile_of(call.session))
+            if isinstance(request, Execute):
+                return live.guest.open(call.id, self._for_guest(call, request))
+        except DeepdError as error:
+            logger.info("call %s was not sent at once: %s", call.id, error)
+        return None
+
+    async def drive(
+        self, open_call: OpenCall, live: Live | None, opening: Opening | None = None
+    ) -> None:
+        """Bring a call to its end, or to where a human must decide.
+
+        `live` is the sandbox that a call in `sent` was just given to, by `begin()` where there is
+        an `opening`; `None` takes a call up from the store.
+        """
+        try:
+            outcome = await self._outcome(open_call, live, opening)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not open_call.cancel_reason or task is None:
@@ -109,7 +125,9 @@ class Driver:
         call = await self._end(open_call, outcome) if outcome else self._store.call(open_call.id)
         self._ended(open_call, call)
 
-    async def _outcome(self, open_call: OpenCall, live: Live | None) -> Outcome | None:
+    async def _outcome(
+        self, open_call: OpenCall, live: Live | None, opening: Opening | None
+    ) -> Outcome | None:
         call = self._call(open_call)
         is_known = live is None
         if call.state in {CallState.APPROVED, CallState.ADMITTED}:
@@ -129,13 +147,13 @@ class Driver:
             if live is None:
                 live = await self._reattach.wait(call)
             try:
-                return await self._run(open_call, call, live, is_known=is_known)
+                return await self._run(open_call, call, live, opening, is_known=is_known)
             except LostForGoodError:
                 raise
             except CallLostError as error:
                 logger.info("call %s lost its stream: %s", call.id, error)
                 open_call.detach()
-                live, is_known = None, True
+                live, opening, is_known = None, None, True
 
     async def _ready(self, open_call: OpenCall, call: Call) -> Live:
         """Wait for a sandbox, for about as long as the call itself may take.
@@ -162,14 +180,20 @@ class Driver:
             await asyncio.sleep(_RETRY)
 
     async def _run(
-        self, open_call: OpenCall, call: Call, live: Live, *, is_known: bool
+        self,
+        open_call: OpenCall,
+        call: Call,
+        live: Live,
+        opening: Opening | None,
+        *,
+        is_known: bool,
     ) -> Outcome | None:
         profile = self._profile(call, is_known=is_known)
         request = self._request(call, profile)
         if open_call.collector is None:
             open_call.collector = self._collector(call, profile, resumed=is_known)
         if isinstance(request, Execute):
-            return await self._execute(open_call, call, live, request, is_known=is_known)
+            return await self._execute(open_call, call, live, request, opening, is_known=is_known)
         return await self._file_tool(open_call, call, live, request, is_known=is_known)
 
     def _profile(self, call: Call, *, is_known: bool) -> Profile:
@@ -183,18 +207,27 @@ class Driver:
             return Profile(name=call.profile, file=Path(), limits=limits)
 
     async def _execute(
-        self, open_call: OpenCall, call: Call, live: Live, request: Execute, *, is_known: bool
+        self,
+        open_call: OpenCall,
+        call: Call,
+        live: Live,
+        request: Execute,
+        opening: Opening | None,
+        *,
+        is_known: bool,
     ) -> Outcome:
         collector = _collector_of(open_call)
         guest_call: GuestCall | None = None
         if is_known:
             guest_call = await self._follow(call, live, collector.flushed)
         if guest_call is None:
-            if open_call.cancel_reason:
-                return Outcome(CallState.CANCELLED, open_call.cancel_reason)
-            if is_known:
-                await self._admission.check_again(call, live)
-            guest_call = await live.guest.open(call.id, self._for_guest(call, request))
+            if opening is None:
+                if open_call.cancel_reason:
+                    return Outcome(CallState.CANCELLED, open_call.cancel_reason)
+                if is_known:
+                    await self._admission.check_again(call, live)
+                opening = live.guest.open(call.id, self._for_guest(call, request))
+            guest_call = await opening
         takes_input = request.pty is not None or (call.background and request.stdin is None)
         open_call.attach(guest_call, input_is_open=takes_input)
         loop = asyncio.get_running_loop()

@@ -12,20 +12,18 @@ from deepd.engine.base import ByteStream
 from deepd.engine.lane import Lane
 from deepd.engine.lane_stream import LaneStream
 from deepd.errors import (
-    ArgumentsError,
     CallLostError,
-    ConflictError,
     DeepdError,
     EngineError,
     EngineTimeoutError,
     GoneError,
-    LimitError,
     ProtocolError,
 )
 from deepd.guest import fields
 from deepd.guest.call import GuestCall
 from deepd.guest.frames import RESYNC, Decoder, Frame, FrameType, encode, encode_pieces
 from deepd.guest.messages import encode_id, encode_request, parse_welcome
+from deepd.guest.opening import Answer, Opening
 from deepd.guest.requests import Execute, FileOp, GuestInfo
 from deepd.guest.signal import Signal
 from deepd.guest.switch import UnsureError, switch
@@ -37,7 +35,6 @@ VERSION = 1
 PING_EVERY = 5.0
 _SMALL = 64 * 1024
 """Requests up to that size are sent without waiting for the stream's buffer."""
-_Answer = asyncio.Future[bytes]
 
 
 class Guest:
@@ -77,7 +74,7 @@ class Guest:
         self._decoder = Decoder()
         self._calls: dict[int, GuestCall] = {}
         self._channels: dict[CallId, int] = {}
-        self._answers: dict[int, _Answer] = {}
+        self._answers: dict[int, Answer] = {}
         """Who waits for OPENED or STATE on a channel."""
         self._last_channel = 0
         self._done = Signal()
@@ -94,28 +91,18 @@ class Guest:
         """Return the seconds since the guest was last heard of; it answers a ping every 5 s."""
         return asyncio.get_running_loop().time() - self._heard_at
 
-    async def open(self, call_id: CallId | None, request: Execute | FileOp) -> GuestCall:
-        """Start a call; without an id only a file operation that changes nothing.
+    def open(self, call_id: CallId | None, request: Execute | FileOp) -> Opening:
+        """Ask for a call at once; awaiting what is returned gives it.
 
-        Raises `ConflictError` for an id that the guest has seen, `LimitError` for too many calls,
-        `ArgumentsError` for what makes no sense, `CallLostError` when the stream ends first.
+        Without an id only a file operation that changes nothing. Raises `CallLostError` when the
+        stream has ended; awaiting raises that too, `ConflictError` for an id that the guest has
+        seen, `LimitError` for too many calls, `ArgumentsError` for what makes no sense.
         """
         payload = encode_request(call_id, request)
         call = self._add(call_id)
-        try:
-            self._write(encode_pieces(FrameType.OPEN, call.channel, payload))
-            if len(payload) > _SMALL:
-                await self._drain()
-            answer = await self._answers[call.channel]
-        except asyncio.CancelledError:
-            if call_id is None:
-                call.abandon()
-            raise
-        status = int.from_bytes(answer[:4], "little")
-        if status:
-            self._forget(call)
-            raise _refusal(status, fields.text(answer[4:]))
-        return call
+        self._write(encode_pieces(FrameType.OPEN, call.channel, payload))
+        drained = self._drain if len(payload) > _SMALL else None
+        return Opening(call, self._answers[call.channel], drained, self._forget)
 
     async def follow(self, call_id: CallId, *, offset: int = 0) -> GuestCall | None:
         """Take up a call that was opened before, with its output from the offset on.
@@ -276,7 +263,7 @@ class Guest:
         else:
             raise ProtocolError(f"the guest sent frame {type_} where it means nothing")
 
-    def _take_answer(self, call: GuestCall, answer: _Answer, frame: Frame) -> None:
+    def _take_answer(self, call: GuestCall, answer: Answer, frame: Frame) -> None:
         payload = frame.payload
         if frame.type == FrameType.STATE and len(payload) == 20:
             state = int.from_bytes(payload[:4], "little")
@@ -351,13 +338,3 @@ class Guest:
 
 def _lease(seconds: float | None) -> int:
     return 0 if not seconds else min(max(1, math.ceil(seconds)), 0xFFFF_FFFF)
-
-
-def _refusal(status: int, text: str) -> DeepdError:
-    if status == 1:
-        return ConflictError(text or "the sandbox has seen this call before")
-    if status == 2:
-        return LimitError(text or "the sandbox has too many open calls", next_step="try later")
-    if status == 3:
-        return ArgumentsError(text or "the sandbox refused the request")
-    return ProtocolError(f"the guest answered a request with status {status}")

@@ -125,6 +125,8 @@ class ApiProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        # For `read_bytes()`: an extension of the scope that ASGI's own types do not know.
+        cast("dict[str, Any]", self.scope)["deepd.whole"] = True
         self._in_body = False
         self._steps += 1
 

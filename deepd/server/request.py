@@ -145,6 +145,15 @@ async def read_bytes(request: Request, limit: int, seconds: float) -> bytes:
     declared = declared_size(request)
     if declared is not None and declared > limit:
         raise _too_large(limit)
+    if request.scope.get("deepd.whole"):
+        # All of it is here, as with most requests: there is nothing to wait for.
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        whole: bytes = message["body"]
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     received = bytearray()
     try:
         async with asyncio.timeout(seconds):
