@@ -72,6 +72,7 @@ static void finish(struct call *call)
     call_settle(call);
     call_ready(call);
     call_bury_when_over(call);
+    spare_rest(now_us());
 }
 
 static bool stream_is_done(const struct call *call, enum role role)
@@ -143,6 +144,13 @@ static void pull(struct call *call, enum role role)
     call_check_end(call);
 }
 
+/* Nobody writes to it any more, and all that was written has been read. */
+static void close_ended(struct call *call, enum role role)
+{
+    call_close_source(call, role);
+    call_check_end(call);
+}
+
 static void read_again(struct call *call)
 {
     if (call->drops || output_room(&call->output) == 0)
@@ -204,6 +212,10 @@ void call_event(struct source *source, uint32_t events)
         else
             input_push(call);
         break;
-    default: pull(call, source->role); break;
+    default:
+        if ((events & (EPOLLIN | EPOLLHUP)) == EPOLLHUP)
+            close_ended(call, source->role);
+        else
+            pull(call, source->role);
     }
 }

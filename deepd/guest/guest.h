@@ -344,6 +344,7 @@ void close_from(int first);
 
 uint64_t spare_keep(uint64_t now);                          /* makes one where that is due; when to look again */
 pid_t spare_take(const struct request *, struct stdio, int *control); /* the call's worker, or 0: fork one */
+void spare_rest(uint64_t now);                              /* a call has ended: the next one is made a little later */
 void spare_ended(pid_t);
 pid_t spare_pid(void);                                      /* 0: there is none */
 

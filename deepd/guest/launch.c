@@ -98,9 +98,13 @@ static bool open_pty(struct ends *ends, const struct request *request)
     return ends->in[NEAR] >= 0;
 }
 
+/* Opened once: it is what most commands have for their input. */
 static bool open_null(struct ends *ends)
 {
-    ends->in[FAR] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    static int null = -1;
+    if (null < 0)
+        null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ends->in[FAR] = null < 0 ? -1 : fcntl(null, F_DUPFD_CLOEXEC, FD_FIRST_FREE);
     if (ends->in[FAR] >= 0)
         return true;
     if (!in_pipe(ends->in, false)) /* an image without it: an input that has ended */

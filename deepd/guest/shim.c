@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,7 @@ static bool reap(void)
         if (pid == main_pid) {
             main_pid = 0;
             tell(SHIM_EXITED, (uint32_t)status);
+            (void)sched_yield(); /* the guest first: somebody waits for the word, nobody for the shim's own end */
         }
     }
 }

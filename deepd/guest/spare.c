@@ -6,6 +6,8 @@
 #include "guest.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,8 +16,10 @@ enum {
     NEAR = 0, FAR = 1, STDIO = 3,
     MAX_ORDER = 32 << 10, /* a longer request is read by a process that has it already */
     AGAIN_US = 50000,     /* while something runs, the next one is not made sooner */
+    REST_US = 1000,       /* nor, when nothing does, before the owner has heard of the end: it needs a processor too */
     FAILED_US = 1000000,  /* nor after a fork that failed */
     FD_ORDER = FD_SIGNALS,
+    POPULATE_READ = 22,   /* MADV_POPULATE_READ, since Linux 5.14; older headers and kernels do without */
 };
 
 /* `order` takes one request and its pipes, `control` is the call's from then on. */
@@ -42,6 +46,23 @@ static ssize_t wait_for_order(uint8_t *payload, int fds[STDIO])
     return got;
 }
 
+/* What it will touch, it touches while nobody waits: a page costs some microseconds at its first use after a fork. */
+static void warm_up(uint8_t *payload)
+{
+    enum { PAGE = 4096, PAGES = 3 };
+    extern const char __executable_start, etext;
+    volatile uint8_t stack[PAGES * PAGE], *heap = malloc(PAGES * PAGE);
+    for (size_t page = 0; page < PAGES; page++) {
+        stack[page * PAGE] = 0;
+        if (heap)
+            heap[page * PAGE] = 0;
+    }
+    payload[0] = stack[0];
+    free((void *)heap);
+    uintptr_t text = (uintptr_t)&__executable_start & ~(uintptr_t)(PAGE - 1);
+    (void)madvise((void *)text, (uintptr_t)&etext - text, POPULATE_READ);
+}
+
 static _Noreturn void be_program(int order, int control)
 {
     static uint8_t payload[MAX_ORDER];
@@ -54,6 +75,8 @@ static _Noreturn void be_program(int order, int control)
     if (dup3(kept[0], FD_ORDER, O_CLOEXEC) < 0 || dup3(kept[1], FD_CONTROL, O_CLOEXEC) < 0)
         _exit(1);
     close_from(FD_FIRST_FREE);
+    (void)setsid();
+    warm_up(payload);
     ssize_t size = wait_for_order(payload, fds);
     if (size < 0 || request_parse(&request, payload, (size_t)size))
         _exit(1); /* the guest let go: what it sends makes sense */
@@ -102,7 +125,7 @@ uint64_t spare_keep(uint64_t now)
     /* Before its owner speaks, what the guest is held to may not be set yet; a spare has what it had. */
     if (spare.shim || owner.stopping || !owner.greeted)
         return 0;
-    if (now >= spare.due || calls_idle()) {
+    if (now >= spare.due) {
         if (make())
             return 0;
         spare.due = now + FAILED_US;
@@ -140,6 +163,12 @@ void spare_ended(pid_t pid)
 {
     if (pid == spare.shim)
         let_go();
+}
+
+void spare_rest(uint64_t now)
+{
+    if (now + REST_US < spare.due && calls_idle())
+        spare.due = now + REST_US;
 }
 
 pid_t spare_pid(void) { return spare.shim; }
