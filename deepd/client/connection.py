@@ -142,7 +142,7 @@ class Pool:
     ) -> tuple[Connection, ReplyParser, Reply, bytes]:
         """Send, and wait for the reply's head and what came with it of the body."""
         while True:
-            connection = self._take(timeout)
+            connection = self._take(timeout, checked=not request.is_repeatable)
             parser = ReplyParser()
             try:
                 connection.send(request, timeout)
@@ -158,7 +158,8 @@ class Pool:
                 connection.close()
                 raise
 
-    def _take(self, timeout: float | None) -> Connection:
+    def _take(self, timeout: float | None, *, checked: bool) -> Connection:
+        """Return a connection; what may be sent again need not be `checked` to be open still."""
         if self._pid != os.getpid():
             # A fork must not speak on its parent's connections.
             self._idle, self._pid = [], os.getpid()
@@ -167,7 +168,7 @@ class Pool:
                 connection = self._idle.pop()
             except IndexError:
                 break
-            if not connection.is_stale():
+            if not checked or not connection.is_stale():
                 connection.used = True
                 return connection
             connection.close()

@@ -17,6 +17,7 @@ NDJSON = "application/x-ndjson"
 _MAX_HEAD = 64 << 10
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+_DECODER = json.JSONDecoder()
 _ESCAPES = [chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256)]
 
 
@@ -76,7 +77,7 @@ class Reply:
 
     def json(self) -> Any:
         """Return the body's value; `None` where there is no body."""
-        return json.loads(self.body) if self.body else None
+        return _DECODER.decode(self.body.decode("utf-8", "surrogatepass")) if self.body else None
 
 
 def quote(text: str) -> str:

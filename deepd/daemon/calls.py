@@ -128,10 +128,9 @@ class CallService:
             profile = self._profile(submit)
             request = self._parse(submit, profile)
             verdict = decide(profile, submit.tool, submit.args, resolved)
-        to = None
-        if verdict.answer == "allow" and not isinstance(request, Foreign):
-            to = self._sessions.live(submit.session)
-            to = None if to is None or to.guest.closed else to
+            live = self._sessions.live(submit.session)
+        goes_now = verdict.answer == "allow" and not isinstance(request, Foreign)
+        to = live if goes_now and live is not None and not live.guest.closed else None
         call = self._new_call(submit, asked, caller, profile, request, verdict, to)
         match verdict.answer:
             case "deny":
@@ -371,7 +370,7 @@ class CallService:
             self._journal.receive(call, body)
             return call
         self._journal.receive(call, body)
-        opening = None if to is None else self._driver.begin(call, to)
+        opening = None if to is None else self._driver.begin(call, request, to)
         open_call = self._remember(call, is_patient=call.background)
         if to is not None:
             open_call.known = call

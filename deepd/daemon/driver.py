@@ -87,18 +87,18 @@ class Driver:
         self._unreleased: list[Call] = []
         self._releasing: asyncio.TimerHandle | None = None
 
-    def begin(self, call: Call, live: Live) -> Opening | None:
+    def begin(self, call: Call, request: ToolRequest, live: Live) -> Opening | None:
         """Send a command that was just stored, so that it runs while its task is made.
 
         `None`: nothing was sent, and `drive()` does it or meets what is in the way.
         """
+        if not isinstance(request, Execute):
+            return None
         try:
-            request = self._request(call, self._sessions.profile_of(call.session))
-            if isinstance(request, Execute):
-                return live.guest.open(call.id, self._for_guest(call, request))
+            return live.guest.open(call.id, self._for_guest(call, request))
         except DeepdError as error:
             logger.info("call %s was not sent at once: %s", call.id, error)
-        return None
+            return None
 
     async def drive(
         self, open_call: OpenCall, live: Live | None, opening: Opening | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 from deepd.errors import ProtocolError
 
@@ -30,18 +29,20 @@ def u64(value: int) -> bytes:
     return value.to_bytes(8, "little")
 
 
-def parse_fields(payload: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield tag and value of each field; raise `ProtocolError` where they do not add up."""
-    position = 0
-    while position < len(payload):
+def parse_fields(payload: bytes) -> list[tuple[int, bytes]]:
+    """Return tag and value of each field; raise `ProtocolError` where they do not add up."""
+    found = []
+    position, end = 0, len(payload)
+    while position < end:
         start = position + _FIELD.size
-        if start > len(payload):
+        if start > end:
             raise ProtocolError("the guest sent half a field")
         tag, length = _FIELD.unpack_from(payload, position)
         position = start + length
-        if position > len(payload):
+        if position > end:
             raise ProtocolError("the guest sent a field that is longer than its frame")
-        yield tag, payload[start:position]
+        found.append((tag, payload[start:position]))
+    return found
 
 
 def number(value: bytes, size: int) -> int:
@@ -54,4 +55,6 @@ def number(value: bytes, size: int) -> int:
 def text(value: bytes, limit: int = 1_000) -> str:
     """Return what a guest says to people: short, printable, valid."""
     decoded = value[: 4 * limit].decode(errors="replace")[:limit]
+    if decoded.isprintable():
+        return decoded
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in decoded)

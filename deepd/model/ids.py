@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from typing import NewType
@@ -41,4 +42,4 @@ def new_grant_id() -> GrantId:
 
 def new_call_id() -> CallId:
     """Return an id that nobody has used: 128 random bits, so that a short prefix is unique too."""
-    return CallId(secrets.token_hex(16))
+    return CallId(os.urandom(16).hex())

@@ -33,7 +33,7 @@ class CallTable(Database):
         """Insert a call; its idempotency key in use is `ConflictError`."""
         values = list(_values(call))
         for place in _JSON_PLACES:
-            values[place] = to_text(values[place])
+            values[place] = to_text(values[place]) if values[place] else "{}"
         with self.write():
             try:
                 self._execute(_INSERT, values)

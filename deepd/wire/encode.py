@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 from pathlib import PurePath
 from typing import Any
 
 from deepd.model.call import Chunk
 from deepd.wire.octets import pack
 
-_FIELDS: dict[type, tuple[str, ...]] = {}
+_FIELDS: dict[type, tuple[tuple[str, ...], Callable[[Any], Any]]] = {}
+"""Of each dataclass: its fields' names, and what takes all their values out."""
 
 
 def encode(value: Any) -> bytes:
@@ -27,10 +30,18 @@ def encode_line(value: Any) -> bytes:
 def fields_of(value: Any) -> dict[str, Any]:
     """Return a dataclass's fields, one level deep; `encode` goes on from there."""
     cls = type(value)
-    names = _FIELDS.get(cls)
-    if names is None:
-        names = _FIELDS[cls] = tuple(field.name for field in dataclasses.fields(cls))
-    return {name: getattr(value, name) for name in names}
+    known = _FIELDS.get(cls)
+    if known is None:
+        names = tuple(field.name for field in dataclasses.fields(cls))
+        known = _FIELDS[cls] = names, _taking(names)
+    names, take = known
+    return dict(zip(names, take(value), strict=True))
+
+
+def _taking(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple(getattr(value, name) for name in names)
 
 
 def chunk_line(chunk: Chunk) -> dict[str, Any]:
@@ -44,7 +55,7 @@ def chunk_line(chunk: Chunk) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if type(value) in _FIELDS or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         return fields_of(value)
     match value:
         case PurePath():

@@ -52,7 +52,7 @@ class ExecRequest(RequestModel):
 
     command: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)] | None = None
     argv: Annotated[list[_Argument], Field(min_length=1, max_length=4096)] | None = None
-    env: _Environment = {}
+    env: _Environment = Field(default_factory=dict)
     cwd: Annotated[str, Field(max_length=4096)] = ""
     timeout: _Seconds | None = None
     stdin: _Text | None = None

@@ -21,16 +21,15 @@ def pack(data: bytes) -> dict[str, str]:
 
 def unpack(packed: Mapping[str, Any]) -> bytes:
     """Return the bytes of `pack`; raise `ValueError` when there are none in it."""
-    match packed:
-        case {"text": str(text)}:
-            return text.encode("utf-8", "surrogateescape")
-        case {"base64": str(text)}:
-            try:
-                return a2b_base64(text, strict_mode=True)
-            except Base64Error as error:
-                raise ValueError(f"not base64: {error}") from None
-        case _:
-            raise ValueError("neither text nor base64")
+    found = packed if isinstance(packed, dict) else {}
+    if isinstance(text := found.get("text"), str):
+        return text.encode("utf-8", "surrogateescape")
+    if isinstance(text := found.get("base64"), str):
+        try:
+            return a2b_base64(text, strict_mode=True)
+        except Base64Error as error:
+            raise ValueError(f"not base64: {error}") from None
+    raise ValueError("neither text nor base64")
 
 
 def unpack_line(line: dict[str, Any]) -> dict[str, Any]:
