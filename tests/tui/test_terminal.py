@@ -224,6 +224,7 @@ async def test_hostile_names_output_and_reasons_reach_no_terminal_raw() -> None:
             terminal.press(b"\r")
             await terminal.sees("container number")
             terminal.press(b"\r")
+            await terminal.loses("container number")
             await terminal.leave()
 
 

@@ -21,7 +21,7 @@ from deepd.model.profile import CONSOLE_TOOLS
 from tests.unit.profile_texts import IMAGE, load, problems, settings_for
 
 SECONDS = 5.0
-"""Each of these takes a few hundredths; the worst without limits took minutes."""
+"""Of a processor: each of these takes a few hundredths; the worst without limits took minutes."""
 
 
 def read(text: str | bytes) -> None:
@@ -105,9 +105,9 @@ FULL = MAX_BYTES - 100
 )
 def test_hostile_texts_are_answered_in_time(text: str) -> None:
     for more in ("", IMAGE):
-        begin = time.monotonic()
+        begin = time.process_time()
         read(more + text)
-        assert time.monotonic() - begin < SECONDS
+        assert time.process_time() - begin < SECONDS
 
 
 def test_no_more_problems_are_told_than_anybody_reads(tmp_path: Path) -> None:
@@ -119,10 +119,10 @@ def test_a_file_of_a_gigabyte_is_not_read(tmp_path: Path) -> None:
     file.touch(mode=0o644)
     with file.open("r+b") as stream:
         stream.truncate(1 << 30)
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(ProfileError, match="larger than 64 KiB"):
         load_profile(file, settings_for(tmp_path))
-    assert time.monotonic() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
 
 
 @given(st.binary(max_size=200))
