@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from deepd.config.document import Document
@@ -16,6 +17,7 @@ from deepd.config.shape import ProfileFile
 from deepd.config.volume import Ground, ground_of, read_volumes
 from deepd.errors import BadRequestError
 from deepd.model.ids import ProfileName, parse_profile_name
+from deepd.model.passage import closed_folder
 from deepd.model.profile import Approvals, Build, Local, Profile, Security, Volume
 
 WORKSPACES = "workspaces"
@@ -34,7 +36,9 @@ def read_profile(
         root = expanded(shape.workspace_root, path.resolve().parent)
     root = root.resolve()
     ground = ground_of(path, root, settings)
-    problems += _root_problems(root, shape, document, ground, settings)
+    problems += _root_problems(root, shape, document, ground, settings) or _passage_problems(
+        root, shape, document
+    )
     volumes, of_volumes = read_volumes(shape.volumes, document, ground)
     name = shape.name or path.stem
     profile = _profile(name, path, shape, document, volumes, root)
@@ -117,6 +121,27 @@ def _name_problems(path: Path) -> list[Problem]:
         hint = f'{error.next_step}; or give it a name with name = "…"'
         return [file_problem(path, "the file's name is not a profile's name", hint)]
     return []
+
+
+def _passage_problems(root: Path, shape: ProfileFile, document: Document) -> list[Problem]:
+    """Say where plain processes of root's daemon, which are an ordinary user's, cannot come to."""
+    is_plain = shape.engine == "local" and shape.local.isolation == "none"
+    if not is_plain or os.geteuid() != 0 or shape.user == "root":
+        return []
+    numbers = () if shape.user == "workspace" else map(int, shape.user.split(":"))
+    closed = closed_folder(root, *numbers)
+    if closed is None:
+        return []
+    place = ("workspace_root",) if shape.workspace_root else ("local", "isolation")
+    return [
+        document.value_problem(
+            place,
+            f"calls run as an ordinary user, who cannot come to the workspaces in {root}: {closed}"
+            " is closed to others",
+            "set `workspace_root` to a folder that everybody may pass through, such as"
+            ' "/srv/deepd", and name it in `allowed_roots` of deepd.toml',
+        )
+    ]
 
 
 def _root_problems(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from deepd.engine.box import Box
 from deepd.engine.bubblewrap import STATUS
+from deepd.errors import EngineRefusedError
+from deepd.model.passage import closed_folder
 from deepd.model.profile import Limits
 from deepd.model.sandbox import SandboxSpec
 
@@ -29,12 +31,34 @@ at: so the pipe has another number by then.
 
 def render_plain(guest: Path, spec: SandboxSpec, work_dir: Path) -> list[str]:
     """Return the command of a guest as a plain process, with a monitor."""
-    user = spec.user
-    if user == "workspace":
-        owner = work_dir.stat()
-        user = f"{owner.st_uid}:{owner.st_gid}"
+    uid, gid = plain_user(spec, work_dir)
+    user = f"{uid}:{gid}"
     arguments = ["--work-dir", str(work_dir), "--user", user, "--shell", spec.shell, "--as-is"]
     return ["/bin/sh", "-c", _MONITOR, "sh", str(guest), *arguments]
+
+
+def plain_user(spec: SandboxSpec, work_dir: Path) -> tuple[int, int]:
+    """Return the user and group whose processes its calls are."""
+    if spec.user == "workspace":
+        owner = work_dir.stat()
+        return owner.st_uid, owner.st_gid
+    if spec.user == "root":
+        return 0, 0
+    uid, _, gid = spec.user.partition(":")
+    return int(uid), int(gid)
+
+
+def check_passage(spec: SandboxSpec, work_dir: Path) -> None:
+    """Raise where a plain process could not come to its workspace: root's folders are closed."""
+    uid, gid = plain_user(spec, work_dir)
+    closed = closed_folder(work_dir, uid, gid)
+    if os.geteuid() == 0 and closed is not None:
+        raise EngineRefusedError(
+            f"calls run as user {uid}, who cannot come to their workspace {work_dir}:"
+            f" {closed} is closed to others",
+            next_step="set `workspace_root` to a folder that everybody may pass through, such as"
+            ' "/srv/deepd", and name it in `allowed_roots` of deepd.toml',
+        )
 
 
 def launch(box: Box, command: list[str], environment: Mapping[str, str]) -> int:

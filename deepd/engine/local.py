@@ -25,7 +25,7 @@ from deepd.engine.bubblewrap import check_spec, render_command
 from deepd.engine.fault import NameTakenError, NoContainerError
 from deepd.engine.fifo import FifoStream
 from deepd.engine.labels import read_session
-from deepd.engine.launch import count_processes, launch, limit, reap, render_plain
+from deepd.engine.launch import check_passage, count_processes, launch, limit, reap, render_plain
 from deepd.engine.level import NONE, Level, find_level
 from deepd.engine.processes import measure, process_tree, signal_tree
 from deepd.engine.spec import STOP_GRACE
@@ -255,6 +255,7 @@ class LocalEngine:
                 "without isolation nothing can be mounted",
                 next_step='leave out `volumes`, or isolation = "none"',
             )
+        check_passage(spec, spec.workspace)
         return NONE
 
     async def _launch(self, box: Box, spec: SandboxSpec) -> int:

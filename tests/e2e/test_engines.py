@@ -121,7 +121,9 @@ def test_nothing_is_isolated_less_than_its_profile_says(desk: User, engine: str)
         pytest.skip("a container engine has one level")
     before = desk.wait_for_state("ready")
     text = (desk.home / "work.toml").read_text()
-    desk.profile("work", f'{text}[local]\nisolation = "none"\n')
+    desk.home.chmod(0o711)  # a plain process of an ordinary user goes this way
+    where = f'workspace_root = "{desk.home}/workspaces"\n'
+    desk.profile("work", f'{where}{text}[local]\nisolation = "none"\n')
     eventually_sync(lambda: desk.session()["container"] not in {"", before["container"]})
     assert desk.wait_for_state("ready")["isolation"] == NONE
     assert f"local: {NONE}: main" in desk.text("status")

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from deepd.engine.local import LocalEngine
+from deepd.errors import EngineRefusedError
 from deepd.guest.connection import Guest
 from deepd.guest.requests import Execute
 from deepd.model.ids import ProfileName, SessionName
@@ -46,6 +47,24 @@ def home() -> Iterator[Path]:
     with TemporaryDirectory(prefix="deepd-plain-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has calls run as somebody else")
+async def test_a_workspace_that_its_user_cannot_come_to_is_refused_with_what_to_set(
+    home: Path,
+) -> None:
+    workspace = home / "closed" / "workspace"
+    workspace.mkdir(parents=True)
+    os.chown(workspace, 1000, 1000)
+    engine = LocalEngine("0123abcd", home / "boxes")
+    (home / "closed").chmod(0o710)
+    with pytest.raises(EngineRefusedError, match=f"{home}/closed is closed") as refused:
+        await engine.create(spec(workspace))
+    assert "workspace_root" in refused.value.next_step
+    assert await engine.observe() == []
+    (home / "closed").chmod(0o711)
+    assert await engine.create(spec(workspace))
+    await engine.aclose()
 
 
 async def test_a_plain_sandbox_answers_also_the_next_engine_over_its_folder(home: Path) -> None:
