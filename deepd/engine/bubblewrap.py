@@ -73,6 +73,8 @@ def render_command(
         *("--json-status-fd", str(STATUS)),
         *("--chdir", "/", "--", GUEST_PATH),
         *("--work-dir", spec.work_dir, "--user", spec.user, "--shell", spec.shell),
+        # Of an ordinary user's sandbox the namespace itself forbids them.
+        *(["--no-users"] if os.geteuid() == 0 else []),
     ]
 
 

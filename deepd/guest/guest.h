@@ -166,6 +166,7 @@ struct place {                                              /* where and as whom
     bool is_init;                                           /* PID 1 of a sandbox */
     bool switches;                                          /* calls run as another user than the guest */
     bool has_proc;
+    bool has_no_users;                                      /* --no-users: nobody in it becomes root of anything */
     bool leaves_image;                                      /* --as-is: nothing of the image is changed */
     char work_dir[4096], home[4096], user[64], shell[4096];
     char lane[64];                                          /* the folder of its sockets; empty: none */
@@ -186,6 +187,10 @@ bool has_capability(int number);
 void drop_privileges(void);
 void drop_all(void);                                        /* or exit */
 void find_account(uid_t, struct account *);                 /* empty texts when there is none */
+
+/* ---- filter.c */
+
+bool forbid_users(void);                                    /* false with errno where it cannot be */
 
 /* ---- feed.c */
 

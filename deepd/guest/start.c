@@ -31,7 +31,7 @@ void warn(const char *format, ...)
 
 static _Noreturn void refuse(const char *what, const char *about)
 {
-    dprintf(2, "guest: %s%s\nusage: guest --work-dir PATH --user workspace|root|UID:GID --shell auto|PATH [--lane PATH] [--as-is]\n", what, about);
+    dprintf(2, "guest: %s%s\nusage: guest --work-dir PATH --user workspace|root|UID:GID --shell auto|PATH [--lane PATH] [--as-is] [--no-users]\n", what, about);
     exit(EXIT_USAGE);
 }
 
@@ -169,6 +169,8 @@ void start(int argc, char **argv)
             shell = value_of(argc, argv, &at);
         else if (strcmp(argv[at], "--as-is") == 0)
             place.leaves_image = true;
+        else if (strcmp(argv[at], "--no-users") == 0)
+            place.has_no_users = true;
         else if (strcmp(argv[at], "--lane") == 0)
             set_lane(value_of(argc, argv, &at));
         else
@@ -199,4 +201,6 @@ void start(int argc, char **argv)
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         warn("cannot become non-dumpable: %s", strerror(errno));
     drop_privileges();
+    if (place.has_no_users && !forbid_users())
+        warn("programs may make namespaces of users: %s", strerror(errno));
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import resource
 import signal
 import socket
@@ -21,6 +22,12 @@ from tests.engine.conftest import Place
 from tests.eventually import eventually
 
 TRACE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).ptrace(16, 1, 0, 0))"
+
+_NUMBER = {"x86_64": 56, "aarch64": 220}.get(platform.machine(), -1)
+CLONE = (
+    f"import ctypes; ctypes.CDLL(None).syscall({_NUMBER}, 0x10000011, 0, 0, 0, 0) < 0 and exit(1)"
+)
+"""A child in a namespace of users of its own, without the C library."""
 
 
 @pytest.fixture
@@ -147,6 +154,9 @@ async def test_the_guest_cannot_be_signalled_read_or_traced(guest: Guest) -> Non
         "chroot / true",
         "mknod /tmp/disk b 254 0",
         "hostname other",
+        "unshare -U true",
+        "unshare -Urm mount -t tmpfs none /tmp",
+        f"/usr/bin/python3 -c '{CLONE}'",
         "chown 0:0 .",
     ],
 )
