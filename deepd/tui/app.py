@@ -15,8 +15,7 @@ from deepd.client.async_ import AsyncClient
 from deepd.model.visible import visible
 from deepd.tui import messages, pages
 from deepd.tui.deciding import Deciding
-from deepd.tui.dialogs.details import Details
-from deepd.tui.dialogs.keys import key_lines
+from deepd.tui.dialogs import ask
 from deepd.tui.errands import Errands
 from deepd.tui.feed import Feed
 from deepd.tui.outside import Outside
@@ -151,7 +150,7 @@ class Dashboard(Deciding, Outside, App[None]):
         if page is not None and self.screen is page:
             own = bindings_of(type(page))
             everywhere = [item for item in Dashboard.BINDINGS if isinstance(item, Binding)]
-            self.push_screen(Details("keys", key_lines(own, everywhere)))
+            self.push_screen(ask.keys(own, everywhere))
 
     def action_theme(self) -> None:
         """Light or dark."""

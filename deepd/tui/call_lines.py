@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deepd.tui.card import title
 from deepd.tui.cells import pad
+from deepd.tui.gist import title
+from deepd.tui.line import Line
 from deepd.tui.moment import of_day, took
 from deepd.tui.shown import one_line
 from deepd.tui.state import outcome
-from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
 _BEFORE = 8

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
 from deepd.model.duration import render_duration
 from deepd.tui.diff import added, counts, diff_lines, whole
 from deepd.tui.file_change import Body, Current, edited, new_text
+from deepd.tui.gist import command_text
+from deepd.tui.line import Line
 from deepd.tui.moment import of_day
 from deepd.tui.shown import many_lines, one_line
-from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
 _SHORT = 60
@@ -37,21 +37,6 @@ def decisive_lines(
         Line(""),
         *_surroundings(approval),
     )
-
-
-def title(approval: Json) -> str:
-    """Return the call in a few words, for a list."""
-    args = approval["args"]
-    return command_text(args) if approval["tool"] == "execute" else str(args.get("path", ""))
-
-
-def command_text(args: Json) -> str:
-    """Return the command of an `execute`: shell text as it is, words quoted for a shell."""
-    if isinstance(args.get("command"), str):
-        return str(args["command"])
-    if isinstance(args.get("argv"), list):
-        return shlex.join(str(word) for word in args["argv"])
-    return json.dumps(args, ensure_ascii=False)
 
 
 def arguments(

@@ -10,13 +10,8 @@ from textual.app import App
 
 from deepd.errors import DeepdError
 from deepd.tui import messages
-from deepd.tui.card import arguments, title
-from deepd.tui.dialogs.many import Many
-from deepd.tui.dialogs.reason import Reason
-from deepd.tui.dialogs.scope import Scope
-from deepd.tui.proposal_lines import proposal_lines
+from deepd.tui.dialogs import ask
 from deepd.tui.shown import one_line
-from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
 if TYPE_CHECKING:
@@ -71,9 +66,7 @@ class Deciding(App[None]):
             page = self._page
             if page is None:
                 return
-            lines = _one_under_the_other(approvals, page.lines_of)
-            dialog = Many(f"approve these {len(approvals)} calls?", lines)
-            if not await self.push_screen_wait(dialog):
+            if not await self.push_screen_wait(ask.many(approvals, page.lines_of)):
                 return
         for approval in approvals:
             self._tell(approval, "approved", await self.errands.approve(approval))
@@ -89,33 +82,24 @@ class Deciding(App[None]):
         async def remember(what: Json) -> str:
             return await self.errands.approve_and_remember(approval, what)
 
-        name = f"approve {approval['tool']} in {approval['session']}, and remember it"
-        lines = [*arguments(approval), *proposal_lines(proposal)]
-        dialog = Scope(name, lines, proposal["scopes"], remember, clock=self.clock)
+        dialog = ask.scope(approval, proposal, remember, clock=self.clock)
         if await self.push_screen_wait(dialog):
             self._tell(approval, "approved", "")
 
     @work
     async def _approve_edited(self, approval: Json) -> None:
-        from deepd.tui.dialogs.edit import Edit  # noqa: PLC0415 - an editor takes long to load
-
         async def submit(args: Json) -> str:
             return await self.errands.approve(approval, args)
 
-        name = f"edit {approval['tool']} in {approval['session']}"
-        if await self.push_screen_wait(Edit(name, approval["args"], submit)):
+        if await self.push_screen_wait(ask.edit(approval, submit)):
             self._tell(approval, "approved as edited", "")
 
     @work
     async def _deny(self, approvals: Sequence[Json], *, stop: bool) -> None:
-        lines = [
-            Line(one_line(title(item)), lead=((f"{one_line(item['tool'])}  ", "bold"),))
-            for item in approvals
-        ]
         callers = sorted({one_line(item.get("client") or "its caller") for item in approvals})
         what = "deny" if len(approvals) == 1 else f"deny {len(approvals)} calls"
         name = f"{what}, and end all calls of {', '.join(callers)}" if stop else what
-        reason = await self.push_screen_wait(Reason(name, lines))
+        reason = await self.push_screen_wait(ask.reason(name, approvals))
         if reason is None:
             return
         for approval in approvals:
@@ -125,13 +109,3 @@ class Deciding(App[None]):
         self.feed.wake()
         what = f"{approval['tool']} in {approval['session']}"
         self.say(f"{what}: {refused}" if refused else f"{done}: {what}", bad=bool(refused))
-
-
-def _one_under_the_other(
-    approvals: Sequence[Json], lines_of: Callable[[Json], Sequence[Line]]
-) -> list[Line]:
-    lines: list[Line] = []
-    for number, approval in enumerate(approvals):
-        name = f"{number + 1} of {len(approvals)}: {one_line(approval['tool'])}"
-        lines += [Line(name, rule=True), *lines_of(approval), Line("")]
-    return lines

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
+from deepd.tui.line import Line
 from deepd.tui.shown import many_lines
-from deepd.tui.widgets.document import Line
 
 CONTEXT = 3
 _TOO_MUCH = 25_000_000

@@ -16,9 +16,7 @@ from textual.app import App, SuspendNotSupported
 
 from deepd.errors import DeepdError
 from deepd.tui import messages
-from deepd.tui.dialogs.confirm import Confirm
-from deepd.tui.dialogs.details import Details
-from deepd.tui.plan_lines import plan_lines
+from deepd.tui.dialogs import ask
 
 if TYPE_CHECKING:
     from deepd.client.async_ import AsyncClient
@@ -60,7 +58,7 @@ class Outside(App[None]):
         """Change a session, once that is confirmed where something ends by it."""
         name, verb = message.name, message.verb
         if verb in _CONFIRMED and not await self.push_screen_wait(
-            Confirm(f"{verb} {name}?", _CONFIRMED[verb])
+            ask.confirm(f"{verb} {name}?", _CONFIRMED[verb])
         ):
             return
         refused = await self.errands.change_session(name, verb)
@@ -75,7 +73,7 @@ class Outside(App[None]):
         except (DeepdError, OSError, TimeoutError) as error:
             self.say(f"no plan: {error}", bad=True)
             return
-        self.push_screen(Details("plan: what a reload would do", plan_lines(actions)))
+        self.push_screen(ask.plan(actions))
 
     @work
     async def on_reload(self, message: messages.Reload) -> None:

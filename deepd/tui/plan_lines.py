@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from deepd.tui.line import Line
 from deepd.tui.shown import one_line
-from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
 _SIGNS = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-from deepd.tui.card import title
+from deepd.tui.gist import title
+from deepd.tui.line import Line
 from deepd.tui.shown import one_line
-from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
 
@@ -27,3 +27,22 @@ def proposal_lines(proposal: Json) -> Iterator[Line]:
     yield from (Line(one_line(title(call)), lead=(("  ", ""),)) for call in calls)
     if count > len(calls):
         yield Line("and more", "quiet", lead=(("  ", ""),))
+
+
+def gists(approvals: Sequence[Json]) -> list[Line]:
+    """Return held calls, a line each."""
+    return [
+        Line(one_line(title(item)), lead=((f"{one_line(item['tool'])}  ", "bold"),))
+        for item in approvals
+    ]
+
+
+def one_under_the_other(
+    approvals: Sequence[Json], lines_of: Callable[[Json], Sequence[Line]]
+) -> list[Line]:
+    """Return held calls one under the other, each below its number."""
+    lines: list[Line] = []
+    for number, approval in enumerate(approvals):
+        name = f"{number + 1} of {len(approvals)}: {one_line(approval['tool'])}"
+        lines += [Line(name, rule=True), *lines_of(approval), Line("")]
+    return lines

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deepd.tui.call_lines import call_lines
+from deepd.tui.line import Line
 from deepd.tui.moment import of_day, short
 from deepd.tui.shown import many_lines, one_line
 from deepd.tui.state import tone_of
-from deepd.tui.widgets.document import Line
 from deepd.tui.world import Json
 
 _CALLS = 20

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len
 
 from deepd.model.visible import from_visible
+from deepd.tui.line import Line
 from deepd.tui.shown import BLANK, TAB
-from deepd.tui.widgets.document import Line
 
 
 def from_lines(lines: Iterable[str]) -> str:

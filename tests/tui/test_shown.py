@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepd.tui.card import command_text, decisive_lines
+from deepd.tui.card import decisive_lines
 from deepd.tui.cells import cut, pad, width, wrap
 from deepd.tui.diff import CONTEXT, diff_lines, whole
 from deepd.tui.file_change import Current
+from deepd.tui.gist import command_text
+from deepd.tui.line import Line
 from deepd.tui.moment import left, short, size
 from deepd.tui.shown import TAB, many_lines, one_line
-from deepd.tui.widgets.document import Line
 from tests.tui.decode import from_line, from_lines, side
 from tests.tui.hostile import HOSTILE
 

@@ -9,8 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from deepd.tui.dialogs.dialog import Dialog
+from deepd.tui.line import Line
 from deepd.tui.widgets.bar import Key
-from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.document import Document
 
 
 class Details(Dialog[None]):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from textual.binding import Binding
 
-from deepd.tui.widgets.document import Line
+from deepd.tui.line import Line
 
 _ALWAYS = (
     ("↑ ↓ k j", "Move in a list, or in a text"),

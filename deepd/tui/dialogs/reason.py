@@ -9,8 +9,9 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from deepd.tui.dialogs.dialog import Dialog
+from deepd.tui.line import Line
 from deepd.tui.widgets.bar import Key
-from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.document import Document
 from deepd.tui.widgets.field import Field
 
 _MOST = 4096

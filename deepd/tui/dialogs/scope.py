@@ -10,8 +10,9 @@ from textual.widget import Widget
 
 from deepd.model.duration import parse_duration
 from deepd.tui.dialogs.dialog import Dialog
+from deepd.tui.line import Line
 from deepd.tui.widgets.bar import Key
-from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.document import Document
 from deepd.tui.widgets.field import Field
 from deepd.tui.widgets.listing import ALL, Column, Listing, Row
 from deepd.tui.world import Json

@@ -12,16 +12,17 @@ from textual.widget import Widget
 
 from deepd.tui import messages
 from deepd.tui.call_lines import history_lines
-from deepd.tui.card import decisive_lines, title
+from deepd.tui.card import decisive_lines
 from deepd.tui.file_change import FILE_TOOLS, Body, Current
+from deepd.tui.gist import title
 from deepd.tui.guard import Guard, Paced
+from deepd.tui.line import Line, Piece
 from deepd.tui.moment import left
 from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.shown import one_line
-from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.document import Document
 from deepd.tui.widgets.heading import Heading
 from deepd.tui.widgets.listing import ALL, Column, Listing, Row
-from deepd.tui.widgets.painted import Piece
 from deepd.tui.world import Json
 
 _COLUMNS = (

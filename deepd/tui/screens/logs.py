@@ -12,13 +12,13 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from deepd.tui import messages
+from deepd.tui.line import Piece
 from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.shown import one_line
 from deepd.tui.state import tone_of
 from deepd.tui.widgets.heading import Heading
 from deepd.tui.widgets.listing import Column, Listing, Row
 from deepd.tui.widgets.log_view import LogView
-from deepd.tui.widgets.painted import Piece
 from deepd.tui.world import Json
 
 _COLUMNS = (

@@ -13,11 +13,12 @@ from textual.widget import Widget
 from deepd.config.problem import Problem, render
 from deepd.model.profile import Position
 from deepd.tui import messages
+from deepd.tui.line import Line
 from deepd.tui.moment import of_day
 from deepd.tui.page import Page, Scrolled, scroll_keys
 from deepd.tui.session_lines import pairs
 from deepd.tui.state import tone_of
-from deepd.tui.widgets.document import Document, Line
+from deepd.tui.widgets.document import Document
 from deepd.tui.widgets.listing import Column, Listing, Row
 from deepd.tui.world import Json
 

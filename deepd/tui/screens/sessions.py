@@ -11,14 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from deepd.tui import messages
-from deepd.tui.card import command_text, title
-from deepd.tui.dialogs.details import Details
+from deepd.tui.dialogs import ask
+from deepd.tui.gist import command_text, title
+from deepd.tui.line import Piece
 from deepd.tui.moment import left, short, size
 from deepd.tui.page import Page
-from deepd.tui.session_lines import session_lines
 from deepd.tui.state import outcome, tone_of
 from deepd.tui.widgets.listing import ALL, Column, Listing, LongListing, Row
-from deepd.tui.widgets.painted import Piece
 from deepd.tui.world import Json
 
 _COLUMNS = (
@@ -150,8 +149,8 @@ class SessionsPage(Page):
         """Show all that is known of the session."""
         item = self.world.session(self._chosen)
         if item:
-            lines = session_lines(item, self.world.calls_of(item["name"]), now=self.now)
-            self.app.push_screen(Details(f"session {item['name']}", lines))
+            calls = self.world.calls_of(item["name"])
+            self.app.push_screen(ask.session(item, calls, now=self.now))
 
     def action_logs(self) -> None:
         """Follow the session."""

@@ -10,10 +10,11 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from deepd.tui.cells import cut, width
+from deepd.tui.line import Piece
 from deepd.tui.moment import of_day
 from deepd.tui.shown import one_line
 from deepd.tui.state import tone_of
-from deepd.tui.widgets.painted import Painted, Piece
+from deepd.tui.widgets.painted import Painted
 from deepd.tui.world import World
 
 PAGES = ("Sessions", "Approvals", "Logs", "Events", "Profiles")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -12,27 +11,14 @@ from textual.message import Message
 from textual.strip import Strip
 
 from deepd.tui.cells import wrap
+from deepd.tui.line import Line, Piece
 from deepd.tui.shown import BLANK
-from deepd.tui.widgets.painted import Painted, Piece
+from deepd.tui.widgets.painted import Painted
 
 _GUTTER = 2
 _CONTINUES = "↪ "
 _FILLED = frozenset({"add", "remove", "call"})
 """Tones that fill a row to its end."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a document, as it may be shown."""
-
-    text: str
-    tone: str = ""
-    gutter: str = ""
-    """At most one character in front of it: `+` and `-` of a change."""
-    rule: bool = False
-    """A line across, with the text in it."""
-    lead: tuple[Piece, ...] = ()
-    """What stands before the text in tones of its own: a time, a name."""
 
 
 class Document(Painted, can_focus=True):

@@ -8,7 +8,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from deepd.tui.cells import cut, width
-from deepd.tui.widgets.painted import Painted, Piece
+from deepd.tui.line import Piece
+from deepd.tui.widgets.painted import Painted
 
 
 class Heading(Painted, can_focus=False):

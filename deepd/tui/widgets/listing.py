@@ -15,8 +15,9 @@ from textual.message import Message
 from textual.strip import Strip
 
 from deepd.tui.cells import cut, pad, width
+from deepd.tui.line import Piece
 from deepd.tui.shown import one_line
-from deepd.tui.widgets.painted import Painted, Piece
+from deepd.tui.widgets.painted import Painted
 
 _GAP = 2
 ALL = 1 << 16

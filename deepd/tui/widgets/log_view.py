@@ -12,9 +12,10 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from deepd.tui.cells import cut, wrap
+from deepd.tui.line import Piece
 from deepd.tui.moment import of_day
 from deepd.tui.shown import one_line
-from deepd.tui.widgets.painted import Painted, Piece
+from deepd.tui.widgets.painted import Painted
 from deepd.tui.world import Json
 
 MOST_ROWS = 20_000

@@ -14,6 +14,8 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from deepd.tui.line import Piece
+
 TONES = (
     "quiet",
     "accent",
@@ -30,9 +32,6 @@ TONES = (
 """Each is a component class `tone--…` in dashboard.tcss."""
 TONE_CLASSES = frozenset(f"tone--{tone}" for tone in TONES)
 """For the screen: it alone has them, as each widget's would be worked out at every change."""
-
-Piece = tuple[str, str]
-"""Text as it may be shown, and its tone; an empty tone is the widget's own look."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
