@@ -48,7 +48,7 @@ from deepd.guest.requests import Exit, How
 from deepd.model.body import Body
 from deepd.model.call import TERMINAL, Call, CallState
 from deepd.model.duration import render_duration
-from deepd.model.profile import CONSOLE_TOOLS, Limits, Profile
+from deepd.model.profile import CONSOLE_TOOLS, Profile
 from deepd.sandbox.edit import attempt_id
 from deepd.sandbox.failure import file_error
 
@@ -188,7 +188,7 @@ class Driver:
         *,
         is_known: bool,
     ) -> Outcome | None:
-        profile = self._profile(call, is_known=is_known)
+        profile = self._profile(call, is_sent=is_known or opening is not None)
         request = self._request(call, profile)
         if open_call.collector is None:
             open_call.collector = self._collector(call, profile, resumed=is_known)
@@ -196,15 +196,18 @@ class Driver:
             return await self._execute(open_call, call, live, request, opening, is_known=is_known)
         return await self._file_tool(open_call, call, live, request, is_known=is_known)
 
-    def _profile(self, call: Call, *, is_known: bool) -> Profile:
-        """Return the profile in force; what runs already is heard to its end without one too."""
+    def _profile(self, call: Call, *, is_sent: bool) -> Profile:
+        """Return the profile in force; what runs already is heard to its end whatever it says."""
         try:
-            return self._sessions.profile_of(call.session)
+            profile = self._sessions.profile_of(call.session)
         except NotFoundError:
-            if not is_known:
+            if not is_sent:
                 raise
-            limits = Limits(max_timeout=max(Limits().max_timeout, call.timeout or 0.0))
-            return Profile(name=call.profile, file=Path(), limits=limits)
+            profile = Profile(name=call.profile, file=Path())
+        taken = call.timeout or 0.0
+        if not is_sent or taken <= profile.limits.max_timeout:
+            return profile
+        return replace(profile, limits=replace(profile.limits, max_timeout=taken))
 
     async def _execute(
         self,

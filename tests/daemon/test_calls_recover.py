@@ -364,6 +364,22 @@ async def test_what_runs_is_heard_to_its_end_also_without_its_profile(worlds: Wo
     assert (ended.exit_code, await world.text(ended)) == (6, "one\ntwo\n")
 
 
+async def test_what_runs_is_heard_to_its_end_also_when_its_time_is_not_given_any_more(
+    worlds: Worlds,
+) -> None:
+    world = await worlds.start()
+    world.set_profile(limits=Limits(max_timeout=600.0))
+    call = await world.submit_for(500.0, f"echo ran >> ran; {WAIT}; echo two; exit 6")
+    await eventually(lambda: worlds.machine.lines("ran"))
+    world.set_profile(limits=Limits(timeout=10.0, max_timeout=20.0))
+    await world.sessions.detach()
+    go(worlds)
+    ended = await world.end(call)
+    assert (ended.state, ended.exit_code) == (CallState.FINISHED, 6)
+    assert await world.text(ended) == "two\n"
+    assert worlds.machine.lines("ran") == ["ran"]
+
+
 async def test_what_was_answered_before_it_was_stored_is_what_a_next_daemon_stores(
     worlds: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
