@@ -42,17 +42,27 @@ _MARKED = {"printf": "-v", "test": "-v -R"}
 
 _PLAIN = re.compile(rb"[A-Za-z0-9_@%+=:,./^!\]-]+")
 _END = rb"(?=[ \t\n;|&]|\Z)"
-_PLAIN_WORD = _PLAIN.pattern + b"+" + _END
-_BLANKS = rb"[ \t](?:[ \t]|\\\n)*"
+_PARTS = {
+    b"words": rb"%(word)b(?:[ \t]++%(word)b)*+" % {b"word": _PLAIN.pattern + b"+" + _END},
+    b"end": _END,
+    b"operator": rb"(?P<operator>&&|\|\||\|(?!&)|;(?!;)|\n)",
+    b"blanks": rb"[ \t](?:[ \t]|\\\n)*",
+}
+_PLAIN_COMMAND = re.compile(
+    rb"(?!!%(end)b)(%(words)b)((?:[ \t]++[0-2]?>&[0-2]%(end)b)*+)"
+    rb"(?:%(blanks)b)?(?:%(operator)b(?:%(blanks)b)?|\Z)" % _PARTS
+)
+"""A command without quotes and expansions, as most are, with the operator after it."""
 _TOKEN = re.compile(
-    rb"(?P<words>!%(end)b|%(word)b(?:[ \t]++%(word)b)*+)(?:%(blanks)b)?"
-    rb"|(?P<operator>&&|\|\||\|(?!&)|;(?!;)|\n)(?:%(blanks)b)?"
+    rb"(?P<words>!%(end)b|%(words)b)(?:%(blanks)b)?"
+    rb"|%(operator)b(?:%(blanks)b)?"
     rb"|(?P<nothing>%(blanks)b|#[^\n]*)"
     rb"|(?P<duplicate>[0-2]?>&[0-2])%(end)b"
-    rb"|(?P<redirection>[0-2]?(?:>>|>|<))(?![<>&|(])(?:%(blanks)b)?"
-    % {b"word": _PLAIN_WORD, b"end": _END, b"blanks": _BLANKS}
+    rb"|(?P<redirection>[0-2]?(?:>>|>|<))(?![<>&|(])(?:%(blanks)b)?" % _PARTS
 )
-"""All but words with quotes or expansions; words without, as most are, are taken in a row."""
+"""What any other command consists of, beside words with quotes or expansions."""
+_ENDING = frozenset({b";", b"\n", None})
+"""Operators, or the end of all, after which no command must follow."""
 _PATTERN = re.compile(rb"[*?\[{}~]+")
 _HASH = re.compile(rb"#+")
 _ESCAPED = re.compile(rb"\\([\x21-\x7e ])")
@@ -129,24 +139,41 @@ class _Reader:
         source, size = self.source, len(self.source)
         joined = False
         while self.at < size:
-            found = _TOKEN.match(source, self.at)
-            if found is None:
-                self._word()
-                continue
-            kind = found.lastgroup
-            if kind == "words":
-                self._plain_words(found["words"])
-            elif kind == "operator":
-                joined = self._operator(found["operator"], joined=joined)
-            elif kind != "nothing":
-                self._redirection(found)
-                continue
-            self.at = found.end()
+            if not self.words and (found := _PLAIN_COMMAND.match(source, self.at)):
+                joined = self._plain_command(found)
+            else:
+                joined = self._token(joined=joined)
         if self._finish() or not joined:
             if not self.commands:
                 raise UnprovenError("there is no command in it", 0, size)
             return Simple(tuple(self.commands), tuple(self.redirections), self.moves)
         raise UnprovenError("it ends with an operator", self.at, self.at)
+
+    def _plain_command(self, found: re.Match[bytes]) -> bool:
+        """Take all of a command at once, where the way by its tokens leads to the same."""
+        raw, _, operator = found.groups()
+        texts = raw.decode("ascii").split()
+        self._begin(texts[0], raw, self.at, self.at + len(texts[0]))
+        self._add(tuple([(text, False) for text in texts]), (self.at, found.end(2)))
+        self.at = found.end()
+        return operator not in _ENDING
+
+    def _token(self, *, joined: bool) -> bool:
+        """Take the next token; return whether a command must follow."""
+        found = _TOKEN.match(self.source, self.at)
+        if found is None:
+            self._word()
+            return joined
+        kind = found.lastgroup
+        if kind in {"duplicate", "redirection"}:
+            self._redirection(found)
+            return joined
+        if kind == "words":
+            self._plain_words(found["words"])
+        elif kind == "operator":
+            joined = self._operator(found["operator"], joined=joined)
+        self.at = found.end()
+        return joined
 
     def _plain_words(self, raw: bytes) -> None:
         """Take words as they stand; the long way round leads to the same."""
@@ -174,12 +201,16 @@ class _Reader:
             if self.negated:
                 raise UnprovenError("a command is missing", self.start, self.at)
             return False
-        words, span = tuple(self.words), (self.start, self.end)
+        self._add(tuple(self.words), (self.start, self.end))
+        self.words = []
+        return True
+
+    def _add(self, words: Words, span: tuple[int, int]) -> None:
+        """Add a simple command that has been read."""
         check_words(words, span)
         self.moves |= words[0][0] == "cd"
         self.commands.append((words, span))
-        self.words, self.negated, self.end = [], False, 0
-        return True
+        self.negated = False
 
     def _word(self) -> None:
         start = self.at

@@ -98,6 +98,23 @@ def test_ordinary_words_are_read_as_they_stand_in_a_row_or_quoted_one_by_one(
 
 
 @MANY
+@given(
+    st.lists(st.lists(st.text(ORDINARY, min_size=1, max_size=8), max_size=5), min_size=1),
+    st.sampled_from([" && ", "||", " | ", ";", "\n", " 2>&1 | ", "  >&2 ;"]),
+)
+def test_plain_commands_are_read_at_once_as_they_are_word_by_word(
+    commands: list[list[str]], operator: str
+) -> None:
+    at_once = operator.join(" ".join(["ls", *words]) for words in commands)
+    word_by_word = operator.join(
+        " ".join(f"'{word}'" for word in ("ls", *words)) for words in commands
+    )
+    expected = [[(text, False) for text in ("ls", *words)] for words in commands]
+    for command in (at_once, word_by_word):
+        assert [list(words) for words, _ in read_simple(command).commands] == expected
+
+
+@MANY
 @given(st.text(ORDINARY, min_size=1, max_size=8))
 def test_a_name_of_ordinary_characters_is_one_word_or_is_not_plain(name: str) -> None:
     reading = read_command(f"{name} x")
