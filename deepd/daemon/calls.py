@@ -14,7 +14,7 @@ from typing import Any
 from deepd.daemon.admission import Admission, Look
 from deepd.daemon.approvals import ApprovalService, rule_text
 from deepd.daemon.attachment import Live, Sessions
-from deepd.daemon.driver import Driver, release
+from deepd.daemon.driver import Driver
 from deepd.daemon.events import EventBus
 from deepd.daemon.grants import rule_of
 from deepd.daemon.journal import Journal
@@ -22,6 +22,7 @@ from deepd.daemon.named_files import Files, files_of
 from deepd.daemon.opencall import OpenCall
 from deepd.daemon.prefix import checked_prefix, not_one
 from deepd.daemon.reattach import Reattach
+from deepd.daemon.release import release
 from deepd.daemon.resolve import resolved_path
 from deepd.daemon.tools import Execute, Foreign, ToolRequest, parse_tool_request
 from deepd.errors import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,19 +13,17 @@ from deepd.daemon.admission import Admission
 from deepd.daemon.attachment import Live, Sessions
 from deepd.daemon.collect import Collector
 from deepd.daemon.environment import call_env, secret_values
-from deepd.daemon.files import CHANGING, MAX_READ, body_bytes, run_file_tool
+from deepd.daemon.files import CHANGING, MAX_READ, run_file_tool
 from deepd.daemon.journal import Journal
 from deepd.daemon.mask import Mask
 from deepd.daemon.opencall import OpenCall
 from deepd.daemon.outcome import Outcome, of_error, of_exit
 from deepd.daemon.reattach import LostForGoodError, Reattach
+from deepd.daemon.release import Releases
+from deepd.daemon.taking_up import follow, take_up
 from deepd.daemon.tools import (
     Execute,
-    MakeFolder,
-    Remove,
-    Rename,
     ToolRequest,
-    WriteFile,
     parse_tool_request,
 )
 from deepd.errors import (
@@ -35,22 +32,18 @@ from deepd.errors import (
     DeepdError,
     EngineDownError,
     EngineTimeoutError,
-    FileError,
     GoneError,
     LimitError,
     NotFoundError,
 )
 from deepd.guest import requests as guest_requests
 from deepd.guest.call import GuestCall
-from deepd.guest.connection import Guest
 from deepd.guest.opening import Opening
-from deepd.guest.requests import Exit, How
+from deepd.guest.requests import How
 from deepd.model.body import Body
 from deepd.model.call import TERMINAL, Call, CallState
 from deepd.model.duration import render_duration
 from deepd.model.profile import CONSOLE_TOOLS, Profile
-from deepd.sandbox.edit import attempt_id
-from deepd.sandbox.failure import file_error
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +52,7 @@ _SHOW_RUNNING = 0.03
 """A call that takes longer than that is noted as running."""
 _LEAST_PATIENCE = 10.0
 """Seconds for a sandbox to start, however short the call."""
-_RELEASE_AFTER = 0.5
-_RELEASE_AT = 64
-"""Ended calls are released in one go, when none of them is waited for."""
 _ACK_EVERY = 64 << 10
-MAX_ATTEMPTS = 5
-"""How often an edit writes at most; each time under an id of its own."""
 
 
 class Driver:
@@ -84,8 +72,7 @@ class Driver:
         self._sessions = sessions
         self._reattach = reattach
         self._ended = ended
-        self._unreleased: list[Call] = []
-        self._releasing: asyncio.TimerHandle | None = None
+        self._releases = Releases(sessions)
 
     def begin(self, call: Call, request: ToolRequest, live: Live) -> Opening | None:
         """Send a command that was just stored, so that it runs while its task is made.
@@ -222,7 +209,7 @@ class Driver:
         collector = _collector_of(open_call)
         guest_call: GuestCall | None = None
         if is_known:
-            guest_call = await self._follow(call, live, collector.flushed)
+            guest_call = await follow(call, live, collector.flushed)
         if guest_call is None:
             if opening is None:
                 if open_call.cancel_reason:
@@ -285,9 +272,10 @@ class Driver:
         try:
             async with asyncio.timeout(call.timeout):
                 if is_known and changes:
-                    outcome = await self._take_up(call, live, request, body)
+                    outcome = await take_up(call, live, request, body)
                     if outcome is not None:
                         return outcome
+                    await self._admission.check_again(call, live)
                 collector = _collector_of(open_call)
                 result = await run_file_tool(live.sandbox, request, call, collector, body)
         except TimeoutError:
@@ -295,34 +283,6 @@ class Driver:
             return of_error(CallTimeoutError(f"{call.tool} took longer than {limit}"))
         collector.close()
         return Outcome(CallState.FINISHED, result=result)
-
-    async def _take_up(
-        self, call: Call, live: Live, request: ToolRequest, body: bytes | Path | None
-    ) -> Outcome | None:
-        """End a changing file tool that was interrupted; `None`: nothing of it was begun."""
-        for attempt in range(MAX_ATTEMPTS):
-            guest_call = await self._follow(replace(call, id=attempt_id(call.id, attempt)), live, 0)
-            if guest_call is None:
-                break
-            if guest_call.state == "running":
-                await _go_on(guest_call, call, request, body)
-            while await guest_call.read() is not None:
-                pass
-            end = await guest_call.wait()
-            if end.how is How.FILE and end.errno == errno.ESTALE:
-                continue
-            return _of_file_exit(end, call)
-        if attempt == 0:
-            await self._admission.check_again(call, live)
-            return None
-        return of_error(FileError("the file changed meanwhile; nothing was written"))
-
-    async def _follow(self, call: Call, live: Live, offset: int) -> GuestCall | None:
-        """Take a call up in the guest; `None`: it never started there, so it may be sent."""
-        try:
-            return await live.guest.follow(call.id, offset=offset)
-        except GoneError as error:
-            raise LostForGoodError(error.detail) from error
 
     async def _end(self, open_call: OpenCall, outcome: Outcome) -> Call | None:
         """Store the end, however long the disk is full, and only then let the guest forget it."""
@@ -343,28 +303,9 @@ class Driver:
                 stored = None
             open_call.known = None
             if stored is not None:
-                self._release_soon(stored)
+                self._releases.add(stored)
                 return stored
         return None
-
-    def _release_soon(self, call: Call) -> None:
-        """Let the guest forget the call a little later: the caller need not wait for that."""
-        self._unreleased.append(call)
-        if self._releasing is None:
-            loop = asyncio.get_running_loop()
-            self._releasing = loop.call_later(_RELEASE_AFTER, self._release_all)
-        if len(self._unreleased) >= _RELEASE_AT:
-            self._release_all()
-
-    def _release_all(self) -> None:
-        calls, self._unreleased = self._unreleased, []
-        if self._releasing is not None:
-            self._releasing.cancel()
-            self._releasing = None
-        for call in calls:
-            live = self._sessions.live(call.session)
-            if live is not None and live.container == call.container:
-                release(live.guest, call)
 
     def _show_running(self, open_call: OpenCall) -> None:
         open_call.known = None
@@ -416,33 +357,6 @@ async def _feed(guest_call: GuestCall, data: bytes) -> None:
         await guest_call.close_stdin()
 
 
-async def _go_on(
-    guest_call: GuestCall, call: Call, request: ToolRequest, body: bytes | Path | None
-) -> None:
-    """Write the rest of a file, or give up where what was being written is not known any more.
-
-    What needs nothing more to end is only waited for.
-    """
-    if isinstance(request, MakeFolder | Remove | Rename):
-        return
-    if not isinstance(request, WriteFile) or (request.content is None and body is None):
-        guest_call.kill(0)
-        return
-    if request.content is not None:
-        await guest_call.write_stdin(request.content[guest_call.stdin_sent :])
-    elif body is not None:
-        async for piece in body_bytes(body, call, guest_call.stdin_sent):
-            await guest_call.write_stdin(piece)
-    await guest_call.close_stdin()
-
-
-def _of_file_exit(end: Exit, call: Call) -> Outcome:
-    path = str(call.args.get("path", ""))
-    if end.how is How.FILE and not end.code:
-        return Outcome(CallState.FINISHED, result={"path": path}, exit_code=0)
-    return of_error(file_error(str(call.args.get("op", "write")), path, end))
-
-
 def _collector_of(open_call: OpenCall) -> Collector:
     if open_call.collector is None:
         raise RuntimeError(f"call {open_call.id} runs without a collector")
@@ -462,12 +376,3 @@ def _may_be_answered(open_call: OpenCall, call: Call) -> bool:
 
 def _is_foreign(call: Call) -> bool:
     return call.tool not in CONSOLE_TOOLS
-
-
-def release(guest: Guest, call: Call) -> None:
-    """Let the guest forget a call that is stored, and what it wrote under."""
-    if call.tool == "execute" or call.tool in CHANGING:
-        guest.release(call.id)
-    if call.tool == "edit_file":
-        for attempt in range(1, MAX_ATTEMPTS):
-            guest.release(attempt_id(call.id, attempt))
