@@ -42,19 +42,23 @@ def add_daemon_options(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Be the daemon until somebody ends it."""
+    from deepd.config.paths import private_dir  # noqa: PLC0415 - `--help` has no use for it
     from deepd.config.settings import load_settings  # noqa: PLC0415 - it loads pydantic
-    from deepd.daemon.daemon import run_daemon  # noqa: PLC0415 - only this command is the daemon
-    from deepd.daemon.diary import open_diary  # noqa: PLC0415 - the same
+    from deepd.daemon.diary import open_diary  # noqa: PLC0415 - only this command is the daemon
+    from deepd.store.opening import Opening  # noqa: PLC0415 - the same
 
     diary = open_diary(args.log_level, args.log_format)
     settings = load_settings(runtime_dir=_runtime_dir(args.socket))
     paths = profile_paths(args.config)
     check_profiles(paths, settings)
+    opening = Opening(private_dir(settings.state_dir))
+    # Late, as it takes a third of a second, in which the store is looked through.
+    from deepd.daemon.daemon import run_daemon  # noqa: PLC0415 - as said
 
     def ready() -> None:
         say(f"ready: {settings.runtime_dir}/deepd.sock")
 
-    return run_daemon(settings, paths, diary, ready=ready)
+    return run_daemon(settings, paths, diary, opening=opening, ready=ready)
 
 
 def profile_paths(config: list[str]) -> list[Path]:

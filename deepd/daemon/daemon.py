@@ -40,6 +40,7 @@ from deepd.model.caller import Caller
 from deepd.server.app import build_app
 from deepd.server.serve import serve
 from deepd.server.services import Services
+from deepd.store.opening import Opening
 from deepd.store.retention import Retention
 from deepd.store.store import Store
 
@@ -83,7 +84,12 @@ class Daemon:
     """One daemon over one state folder; `OwnedError` when another one has it."""
 
     def __init__(
-        self, settings: Settings, paths: Sequence[Path], *, engine_of: EngineOf = engines_of
+        self,
+        settings: Settings,
+        paths: Sequence[Path],
+        *,
+        opening: Opening | None = None,
+        engine_of: EngineOf = engines_of,
     ) -> None:
         self._settings = settings
         self._sockets = tuple(
@@ -94,7 +100,7 @@ class Daemon:
         self._started_at = time.time()
         self._ended = asyncio.Event()
         self._keep = False
-        self.store = store = Store.open(private_dir(settings.state_dir))
+        self.store = store = Store.open(opening or private_dir(settings.state_dir))
         self.engine = engine_of(store.instance, settings)
         self.events = EventBus(store)
         self.profiles = ProfileStore(paths, settings, self.events.publish)
@@ -249,12 +255,17 @@ class Daemon:
 
 
 def run_daemon(
-    settings: Settings, paths: Sequence[Path], diary: Diary, *, ready: Callable[[], None]
+    settings: Settings,
+    paths: Sequence[Path],
+    diary: Diary,
+    *,
+    opening: Opening,
+    ready: Callable[[], None],
 ) -> int:
     """Be the daemon until it is stopped; return the process's exit code."""
     import uvloop  # noqa: PLC0415 - only the daemon needs it
 
-    daemon = Daemon(settings, paths)
+    daemon = Daemon(settings, paths, opening=opening)
     diary.secrets = daemon.secrets
     uvloop.run(daemon.run(ready))
     return 0

@@ -29,7 +29,6 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _refuse_what_is_not_ours(path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         self._execute = self._connection.execute
@@ -168,8 +167,11 @@ def translate(error: sqlite3.Error, path: Path) -> DeepdError:
     return SettingsError(f"{path} cannot be used: {error}")
 
 
-def _refuse_what_is_not_ours(path: Path) -> None:
-    """Look at an existing file without a chance to change it."""
+def refuse_what_is_not_ours(path: Path) -> None:
+    """Look at an existing file without a chance to change it, before it is opened.
+
+    Raises `SettingsError` for one that is damaged or was written by a newer deepd.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return
     try:

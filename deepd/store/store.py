@@ -12,6 +12,7 @@ from deepd.store.audit import AuditTable
 from deepd.store.events import EventTable
 from deepd.store.grants import GrantTable
 from deepd.store.lock import FolderLock
+from deepd.store.opening import Opening
 from deepd.store.retention import RetentionTable
 from deepd.store.sessions import SessionTable
 from deepd.store.spool import Spool
@@ -32,18 +33,18 @@ class Store(SessionTable, ApprovalTable, GrantTable, EventTable, AuditTable, Ret
         self.put_meta("instance", self.instance)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path | Opening) -> Self:
         """Take the folder's lock and open what is in it, bringing it up to date.
 
         `OwnedError` names the process that has it; a file that is damaged or of a newer deepd is
-        `SettingsError` and is left as it is.
+        `SettingsError` and is left as it is. With an `Opening` both was begun before.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = FolderLock(folder)
+        opening = folder if isinstance(folder, Opening) else Opening(folder)
         try:
-            return cls(folder.resolve(), lock)
+            opening.wait()
+            return cls(opening.folder, opening.lock)
         except BaseException:
-            lock.close()
+            opening.lock.close()
             raise
 
     def get_meta(self, key: str) -> str | None:
