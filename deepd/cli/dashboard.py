@@ -40,7 +40,7 @@ def run(args: Namespace) -> int:
     if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:
         refuse("dashboard", "there is no terminal here; use `deepd status` and `deepd approvals`")
     gc.disable()  # until the first paint, which then comes sooner
-    # asyncio would load OpenSSL, which takes as long as all of ours; nothing here speaks TLS.
+    # asyncio would load OpenSSL, a thirtieth of the start; nothing here speaks TLS.
     sys.modules.setdefault("ssl", None)  # type: ignore[arg-type] # what Python itself means by it
     from deepd.tui.start import run_dashboard  # noqa: PLC0415 - refuse before loading it
 
