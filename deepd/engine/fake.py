@@ -18,7 +18,7 @@ from deepd.engine.fake_world import (
 )
 from deepd.engine.fault import no_image
 from deepd.engine.labels import read_session
-from deepd.engine.processes import measure, process_tree, signal_tree
+from deepd.engine.processes import measure, signal_tree
 from deepd.engine.stats import CpuSample, read_stats
 from deepd.errors import EngineError
 from deepd.model.ids import ContainerId
@@ -144,7 +144,7 @@ class FakeEngine:
             found = self.world.find(container)
             if found.process is None:
                 raise EngineError("the sandbox is not running: there is nothing to measure")
-            raw = measure(process_tree(found.process.pid), found.limits.memory)
+            raw = measure(found.process.pid, found.limits.memory)
             stats, self._cpu[container] = read_stats(raw, self._cpu.get(container))
             return stats
 

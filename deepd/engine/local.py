@@ -194,7 +194,7 @@ class LocalEngine:
         box, entry = self._find(container)
         if box.state() not in {SandboxState.RUNNING, SandboxState.PAUSED}:
             raise EngineError("the sandbox is not running: there is nothing to measure")
-        raw = measure(process_tree(box.pid()), entry.limits.memory)
+        raw = measure(box.pid(), entry.limits.memory)
         stats, self._cpu[container] = read_stats(raw, self._cpu.get(container))
         return stats
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from typing import Any
 
@@ -32,6 +33,8 @@ def main() -> int:
     parser.add_argument("--only", type=_names, default=[], help="works of `peers`, with commas")
     parser.add_argument("--with", type=_names, default=[], dest="subjects", help="its subjects")
     args = parser.parse_args()
+    # An installed deepd is compiled; one that may not be kept so would be again at each start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in args.names or BENCHES:
         module = importlib.import_module(f"tests.bench.{name}")
         options = {"only": args.only, "subjects": args.subjects} if name == "peers" else {}

@@ -39,8 +39,6 @@ class Deepd(Peer):
         self._folder = tempfile.TemporaryDirectory(prefix="deepd-bench-")
         self._home = Path(self._folder.name)
         self._deepd = str(Path(sys.executable).with_name("deepd"))
-        # An installed deepd is compiled; one that is not would be again at each start.
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ |= {
             "DEEPD_RUNTIME_DIR": f"{self._home}/run",
             "DEEPD_STATE_DIR": f"{self._home}/state",
