@@ -167,6 +167,7 @@ struct place {                                              /* where and as whom
     bool switches;                                          /* calls run as another user than the guest */
     bool has_proc;
     bool has_no_users;                                      /* --no-users: nobody in it becomes root of anything */
+    bool names_localhost;                                   /* --hosts: the engine wrote no /etc/hosts */
     bool leaves_image;                                      /* --as-is: nothing of the image is changed */
     char work_dir[4096], home[4096], user[64], shell[4096];
     char lane[64];                                          /* the folder of its sockets; empty: none */
@@ -200,6 +201,7 @@ _Noreturn void feed_run(void);
 
 bool is_mount(const char *path);
 void prepare_root(void);
+void prepare_hosts(void);
 void prepare_work_dir(void);
 const char *choose_home(const struct account *);
 

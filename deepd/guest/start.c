@@ -31,7 +31,7 @@ void warn(const char *format, ...)
 
 static _Noreturn void refuse(const char *what, const char *about)
 {
-    dprintf(2, "guest: %s%s\nusage: guest --work-dir PATH --user workspace|root|UID:GID --shell auto|PATH [--lane PATH] [--as-is] [--no-users]\n", what, about);
+    dprintf(2, "guest: %s%s\nusage: guest --work-dir PATH --user workspace|root|UID:GID --shell auto|PATH [--lane PATH] [--hosts] [--as-is] [--no-users]\n", what, about);
     exit(EXIT_USAGE);
 }
 
@@ -171,6 +171,8 @@ void start(int argc, char **argv)
             place.leaves_image = true;
         else if (strcmp(argv[at], "--no-users") == 0)
             place.has_no_users = true;
+        else if (strcmp(argv[at], "--hosts") == 0)
+            place.names_localhost = true;
         else if (strcmp(argv[at], "--lane") == 0)
             set_lane(value_of(argc, argv, &at));
         else
@@ -195,6 +197,7 @@ void start(int argc, char **argv)
     find_account(place.uid, &account);
     choose_shell(shell);
     prepare_root();
+    prepare_hosts();
     prepare_work_dir();
     snprintf(place.home, sizeof place.home, "%s", choose_home(&account));
     set_environment(&account);

@@ -16,10 +16,10 @@ from deepd.errors import EngineError, EngineRefusedError, ImageNotFoundError
 from deepd.guest.binary import guest_binary
 from deepd.model.profile import Build, Limits, Security, Volume
 from deepd.model.sandbox import SandboxState
-from tests.engine.conftest import Place, shell
+from tests.engine.conftest import Place, output, shell
 from tests.engine.test_contract import no_progress, reached
 from tests.eventually import eventually
-from tests.images import AWKWARD, BUSYBOX, EMPTY, engine_api
+from tests.images import AWKWARD, BUSYBOX, EMPTY, PYTHON, engine_api
 
 pytestmark = pytest.mark.docker
 
@@ -63,6 +63,44 @@ async def test_a_sandbox_has_no_network_but_loopback(docker_place: Place) -> Non
     engine = docker_place.engine()
     guest = await docker_place.guest(engine, await docker_place.run(engine))
     assert (await shell(guest, "ls /sys/class/net")).split() == ["lo"]
+
+
+LISTEN = (
+    "import socket; here = socket.create_server(('localhost', 0));"
+    " socket.create_connection(here.getsockname()).close(); print(socket.gethostname())"
+)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+async def test_a_sandbox_without_a_network_talks_to_itself_by_name(
+    docker_place: Place, *, read_only: bool
+) -> None:
+    engine = docker_place.engine()
+    spec = docker_place.spec(image=PYTHON, security=Security(read_only=read_only))
+    container = await docker_place.run(engine, spec)
+    guest = await docker_place.guest(engine, container)
+    assert not guest.info.warnings
+    assert await output(guest, "python3", "-c", LISTEN) == container[:12].encode() + b"\n"
+    hosts = (await shell(guest, "grep -c localhost /etc/hosts")).strip()
+    if not read_only:
+        # Another start finds what the first one wrote.
+        await guest.aclose()
+        await engine.stop(container)
+        await engine.start(container)
+        guest = await docker_place.guest(engine, container)
+    assert (await shell(guest, "grep -c localhost /etc/hosts")).strip() == hosts
+
+
+async def test_a_sandbox_without_a_network_shares_none(docker_place: Place) -> None:
+    engine = docker_place.engine()
+    first, second = [
+        await docker_place.guest(engine, await docker_place.run(engine, docker_place.spec(name)))
+        for name in ("first", "second")
+    ]
+    own = {(await shell(guest, "readlink /proc/self/ns/net")).strip() for guest in (first, second)}
+    assert len(own | {str(Path("/proc/self/ns/net").readlink())}) == 3
+    said = await shell(first, "cat /proc/net/route; cat /proc/net/if_inet6 | wc -l")
+    assert said.splitlines()[1:] == ["1"], said
 
 
 async def test_a_read_only_sandbox_writes_only_to_its_workspace_and_tmp(

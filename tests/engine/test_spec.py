@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_the_guest_is_the_first_process_as_root_whatever_the_image_says() -> Non
     body = render_container(replace(SPEC, user="1000:1000", shell="/bin/dash"), VOLUME)
     assert body["Entrypoint"] == ["/.deepd/guest"]
     assert body["Cmd"] == [
-        *("--work-dir", "/workspace", "--user", "1000:1000", "--shell", "/bin/dash")
+        *("--work-dir", "/workspace", "--user", "1000:1000", "--shell", "/bin/dash", "--hosts")
     ]
     assert body["User"] == "0:0"
     assert body["Healthcheck"] == {"Test": ["NONE"]}
@@ -70,3 +71,26 @@ def test_a_read_only_sandbox_has_scratch_folders_where_no_volume_is() -> None:
     host = render_container(spec, VOLUME)["HostConfig"]
     assert host["ReadonlyRootfs"] is True
     assert list(host["Tmpfs"]) == ["/run"]
+
+
+def test_the_engine_sets_up_no_network_that_would_reach_nobody() -> None:
+    body = render_container(SPEC, VOLUME)
+    assert body["NetworkDisabled"] is True
+    assert body["HostConfig"]["NetworkMode"] == "none"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"security": Security(network="bridge")},
+        {"security": Security(read_only=True)},
+        {"security": Security(runtime="runsc")},
+        {"volumes": (Volume("/srv/etc", "/etc/"),)},
+        {"volumes": (Volume("/srv/hosts", "/etc/hosts"),)},
+    ],
+    ids=["a network", "read-only", "another runtime", "a volume at /etc", "hosts of its own"],
+)
+def test_the_engine_does_where_its_hosts_are_needed(changes: dict[str, Any]) -> None:
+    body = render_container(replace(SPEC, **changes), VOLUME)
+    assert body["NetworkDisabled"] is False
+    assert "--hosts" not in body["Cmd"]
