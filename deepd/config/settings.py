@@ -55,7 +55,6 @@ class Settings(BaseSettings):
         frozen=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     runtime_dir: Folder = Field(default_factory=paths.runtime_dir)

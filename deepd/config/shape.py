@@ -16,14 +16,16 @@ from deepd.model.profile import Answer, EngineName, Isolation, OnChange, Package
 
 
 class Table(BaseModel):
-    """A table of the file: nothing unknown, nothing converted."""
+    """A table of the file: nothing unknown, nothing converted.
+
+    What is said below a field is its description in the JSON Schema; `schema.py` reads it.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
         strict=True,
         frozen=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 

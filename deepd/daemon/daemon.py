@@ -137,10 +137,10 @@ class Daemon:
             stack.push_async_callback(self._close)
             await stack.enter_async_context(serve(build_app(self.services()), *self._sockets))
             self.events.publish("daemon_started", version=__version__, pid=os.getpid())
-            ready()
-            self._supervisor.ready(f"serving at {self._sockets[0]}")
             # What is there now stays: the collector need not walk it again under somebody's call.
             gc.freeze()
+            ready()
+            self._supervisor.ready(f"serving at {self._sockets[0]}")
             await self._work()
             self._supervisor.stopping()
             if not self._keep:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from watchfiles import awatch
 
 from deepd.config.load import find_profiles
 
@@ -75,21 +75,39 @@ async def _notifications(folders: Sequence[Path], every: float) -> AsyncGenerato
         await asyncio.sleep(every)
         yield
         return
+    stop = threading.Event()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="watch")
+    run = asyncio.get_running_loop().run_in_executor
     try:
-        async for _ in awatch(
-            *folders,
-            watch_filter=None,
-            recursive=False,
-            step=QUIET_MS,
-            debounce=10 * QUIET_MS,
-            rust_timeout=round(every * 1000),
-            yield_on_timeout=True,
-        ):
+        watching = await run(thread, _watch, folders, every, stop)
+        while await run(thread, next, watching, None) is not None:
             yield
     except OSError as error:
         logger.debug("no notifications for %s: %s", folders, error)
         await asyncio.sleep(every)
         yield
+    finally:
+        stop.set()
+        thread.shutdown(wait=False)
+
+
+def _watch(folders: Sequence[Path], every: float, stop: threading.Event) -> Iterator[object]:
+    """Return what blocks until something changed; its own thread loads it, and nobody waits.
+
+    `awatch` does the same, in a thread too, but loads a whole asynchronous library for that.
+    """
+    from watchfiles import watch  # noqa: PLC0415 - as said
+
+    return watch(
+        *folders,
+        watch_filter=None,
+        recursive=False,
+        step=QUIET_MS,
+        debounce=10 * QUIET_MS,
+        rust_timeout=round(every * 1000),
+        yield_on_timeout=True,
+        stop_event=stop,
+    )
 
 
 def _inode(folder: Path) -> int:

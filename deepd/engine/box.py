@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -90,18 +91,16 @@ class Box:
 
     def pid(self) -> int:
         """Return the guest's process id; `ProcessLookupError` when it has none."""
-        pid = self._said().get("child-pid")
-        if not isinstance(pid, int) or pid <= 1:
-            raise ProcessLookupError
-        return pid
+        return _pid(self._said())
 
     def state(self) -> SandboxState:
         """Return how the sandbox does."""
         if not self.status.exists():
             return SandboxState.CREATED
+        said = self._said()
         with suppress(ProcessLookupError):
-            pid = self.pid()
-            if "exit-code" not in self._said() and self.is_alive():
+            pid = _pid(said)
+            if "exit-code" not in said and self.is_alive():
                 letter = process_state(pid)
                 if letter in {"T", "t"}:
                     return SandboxState.PAUSED
@@ -131,6 +130,13 @@ class Box:
                 with suppress(ValueError):
                     said |= json.loads(line)
         return said
+
+
+def _pid(said: Mapping[str, Any]) -> int:
+    pid = said.get("child-pid")
+    if not isinstance(pid, int) or pid <= 1:
+        raise ProcessLookupError
+    return pid
 
 
 def _read_entry(stored: dict[str, Any]) -> Entry:

@@ -88,6 +88,8 @@ class LocalEngine:
             if entry.spec.instance == self._instance:
                 found.append(_look(box, entry))
                 self._follow(box)
+                # A look at hundreds of folders must not keep the loop from answering anybody.
+                await asyncio.sleep(0)
         return found
 
     async def ensure_image(self, image: str, progress: Progress) -> str:  # noqa: ARG002 - the protocol's
@@ -324,8 +326,9 @@ class LocalEngine:
     def _boxes(self) -> Iterator[tuple[Box, Entry]]:
         with suppress(FileNotFoundError):
             for folder in sorted(self._folder.iterdir()):
-                if folder.name.startswith(LOCAL_ID) and (entry := Box(folder).load()):
-                    yield Box(folder), entry
+                box = Box(folder)
+                if folder.name.startswith(LOCAL_ID) and (entry := box.load()):
+                    yield box, entry
 
     def _find(self, container: ContainerId) -> tuple[Box, Entry]:
         box = Box(self._folder / container)

@@ -8,18 +8,16 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
 from deepd.errors import BadRequestError, DeepdError, ForbiddenError, LimitError
 from deepd.model.caller import Role
+from deepd.server.connection import STATUS_LINE, HttpToolsProtocol
 from deepd.server.joined import Joined
 from deepd.server.limits import Limits
 from deepd.wire.encode import encode
 from deepd.wire.problems import CONTENT_TYPE, status_of, to_problem
 
 if TYPE_CHECKING:
-    from uvicorn.config import Config
-    from uvicorn.server import ServerState
+    from deepd.server.connection import Config, ServerState
 
 _CREDENTIALS = struct.Struct("iII")
 _MAX_PIPELINED = 16

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from uvicorn.config import Config
-from uvicorn.server import ServerState
+from typing import TYPE_CHECKING, Any, cast
 
 from deepd.model.caller import Role
+from deepd.server.connection import Config, HttpToolsProtocol, ServerState
 from deepd.server.limits import Limits
 from deepd.server.listen import bind
 from deepd.server.protocol import ApiProtocol
@@ -49,6 +47,15 @@ def _roles(operator: Path, agent: Path) -> tuple[tuple[Role, Path], tuple[Role, 
     return ("operator", operator), ("agent", agent)
 
 
+def _websocket(**given: Any) -> asyncio.Protocol:
+    """Make a WebSocket's connection; the modules for it are loaded with the first."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import (  # noqa: PLC0415 - as said
+        WebSocketsSansIOProtocol,
+    )
+
+    return WebSocketsSansIOProtocol(**given)
+
+
 class _Door:
     """One socket: its role, and the connections that came through it."""
 
@@ -65,7 +72,8 @@ class _Door:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            ws="websockets-sansio",
+            http=HttpToolsProtocol,
+            ws=cast("type[asyncio.Protocol]", _websocket),
             ws_max_size=limits.in_memory,
             ws_per_message_deflate=False,
             timeout_keep_alive=limits.keep_alive,

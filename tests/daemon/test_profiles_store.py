@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -73,6 +74,10 @@ class Folder:
 
     def _publish(self, kind: str, *, session: str = "", call: str = "", **data: Any) -> None:
         self.news.append((kind, data["profile"]))
+
+
+def watchers() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("watch")]
 
 
 @pytest.fixture
@@ -206,6 +211,13 @@ async def test_a_folder_that_is_deleted_and_made_again_is_watched_on(folder: Fol
         await eventually(lambda: folder.states() == {"p": "ready"})
         folder.write(GOOD + 'idle_timeout = "5m"\n')
         await eventually(lambda: folder.timeout() == 300)
+
+
+async def test_watching_leaves_no_thread_behind(folder: Folder) -> None:
+    folder.load(GOOD)
+    async with folder.watched():
+        await eventually(watchers)
+    await eventually(lambda: not watchers())
 
 
 async def test_what_editors_leave_beside_a_file_reloads_nothing(folder: Folder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from deepd.engine.box import Box, Entry
 from deepd.engine.local import LocalEngine
 from deepd.errors import EngineRefusedError
 from deepd.guest.connection import Guest
@@ -47,6 +49,25 @@ def home() -> Iterator[Path]:
     with TemporaryDirectory(prefix="deepd-plain-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
+
+
+async def test_a_look_at_many_sandboxes_lets_others_go_on_between_them(home: Path) -> None:
+    (home / "boxes").mkdir()
+    entry = Entry(spec(home), "name", 0.0, "none", Limits())
+    for number in range(20):
+        Box(home / "boxes" / f"local-{number}").make(entry)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    assert len(await LocalEngine("0123abcd", home / "boxes").observe()) == 20
+    other.cancel()
+    assert turns >= 20
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has calls run as somebody else")

@@ -28,12 +28,12 @@ FAKE = "DEEPD_TEST_FAKE_ENGINE"
 """When it is set the daemon has a fake engine, whose sandboxes end with it."""
 _LOADED = (
     "uvloop",
+    "watchfiles",
     "deepd.config.settings",
     "deepd.daemon.daemon",
     "deepd.engine.fake",
     "tests.faults.failpoints",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
-    "uvicorn.protocols.http.auto",
     "uvicorn.lifespan.off",
 )
 """What a daemon loads, before it is forked."""
