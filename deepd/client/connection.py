@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _socket import AF_UNIX, MSG_DONTWAIT, MSG_PEEK, SOCK_STREAM, socket
+from _socket import AF_UNIX, MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, SOCK_STREAM, socket
 
 from deepd.client.failure import cannot_connect, lost, too_slow
 from deepd.client.http import Reply, ReplyParser, Request, check, render_head, render_pieces
@@ -18,6 +18,8 @@ _MAX_IDLE = 8
 _FIRST = 32 << 10
 """Bytes of room for the beginning of a reply: most are small, and more room takes longer to get."""
 _RECEIVE = 256 << 10
+_JOINED = 64 << 10
+"""Bytes of a body below which it is copied, to be sent in one piece with its head."""
 
 
 class StaleError(Exception):
@@ -59,10 +61,12 @@ class Connection:
         self._set_timeout(timeout)
         head = render_head(request)
         try:
-            if isinstance(request.body, bytes):
+            if isinstance(request.body, bytes) and len(request.body) < _JOINED:
                 self._socket.sendall(head + request.body)
                 return
             self._socket.sendall(head)
+            if isinstance(request.body, bytes):
+                self._socket.sendall(request.body)
             for piece in render_pieces(request):
                 self._socket.sendall(piece)
         except TimeoutError:
@@ -76,10 +80,13 @@ class Connection:
             self._socket.settimeout(timeout)
             self._timeout = timeout
 
-    def receive(self, parser: ReplyParser, timeout: float | None) -> bytes:
+    def receive(self, parser: ReplyParser, timeout: float | None, *, bulk: bool = False) -> bytes:
         """Wait for more of the reply and return what is new of its body."""
         try:
-            data = self._socket.recv(_RECEIVE if parser.started else _FIRST)
+            if bulk and timeout is None:
+                data = self._receive_bulk(parser)
+            else:
+                data = self._socket.recv(_RECEIVE if parser.started else _FIRST)
         except TimeoutError:
             raise too_slow(timeout) from None
         except ConnectionError:
@@ -87,6 +94,14 @@ class Connection:
         if not data and self.used and not parser.started:
             raise StaleError
         return parser.feed(data)
+
+    def _receive_bulk(self, parser: ReplyParser) -> bytes:
+        """Receive a head by itself, or what follows it in one piece, which is then never copied."""
+        if parser.certain:
+            return self._socket.recv(parser.certain, MSG_WAITALL)
+        seen = self._socket.recv(_FIRST, MSG_PEEK)
+        end = seen.find(parser.ending)
+        return self._socket.recv(end + len(parser.ending) if end >= 0 else _FIRST)
 
 
 class Pool:
@@ -106,10 +121,11 @@ class Pool:
     def exchange(self, request: Request, timeout: float | None) -> Reply:
         """Send a request and return its whole reply, or raise what it reports."""
         connection, parser, reply, body = self._begin(request, timeout)
-        pieces = [body]
+        pieces = [body] if body else []
         try:
             while not parser.done:
-                pieces.append(connection.receive(parser, timeout))
+                if piece := connection.receive(parser, timeout, bulk=request.has_bulk):
+                    pieces.append(piece)
         except BaseException:
             connection.close()
             raise
@@ -129,7 +145,7 @@ class Pool:
             if body:
                 yield body
             while not parser.done:
-                if piece := connection.receive(parser, timeout):
+                if piece := connection.receive(parser, timeout, bulk=request.has_bulk):
                     yield piece
         finally:
             if parser.done:
@@ -147,7 +163,7 @@ class Pool:
             try:
                 connection.send(request, timeout)
                 while True:
-                    body = connection.receive(parser, timeout)
+                    body = connection.receive(parser, timeout, bulk=request.has_bulk)
                     if parser.reply is not None:
                         return connection, parser, parser.reply, body
             except StaleError:

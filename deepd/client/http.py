@@ -24,7 +24,7 @@ _ESCAPES = [chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256
 class Request:
     """One request before it is bytes; its body is all of it, or pieces to be sent as they come."""
 
-    __slots__ = ("body", "headers", "method", "size", "target")
+    __slots__ = ("body", "has_bulk", "headers", "method", "size", "target")
 
     def __init__(
         self,
@@ -33,6 +33,8 @@ class Request:
         headers: Mapping[str, str] | None = None,
         body: bytes | Iterable[bytes] | None = None,
         size: int | None = None,
+        *,
+        has_bulk: bool = False,
     ) -> None:
         self.method = method
         self.target = target
@@ -40,6 +42,8 @@ class Request:
         self.body = body
         self.size = size
         """How much the pieces are together, where that is known."""
+        self.has_bulk = has_bulk
+        """Whether the answer may be megabytes, which are then received in one piece."""
 
     @property
     def is_repeatable(self) -> bool:
@@ -51,7 +55,10 @@ class Request:
         """Return the request with headers that its own ones override."""
         if not more:
             return self
-        return Request(self.method, self.target, {**more, **self.headers}, self.body, self.size)
+        headers = {**more, **self.headers}
+        return Request(
+            self.method, self.target, headers, self.body, self.size, has_bulk=self.has_bulk
+        )
 
 
 def json_request(
@@ -158,10 +165,30 @@ class ReplyParser:
             self._end()
             return b""
         self.started = True
+        if self._is_body(data):
+            return data
         self._buffer += data
         if self.reply is None and not self._head():
             return b""
         return self._chunks() if self._chunked else self._plain()
+
+    @property
+    def certain(self) -> int:
+        """Bytes that are sure to come of the body, or of its chunk, with nothing before them."""
+        return self._left or 0 if self.reply is not None and not self._buffer else 0
+
+    @property
+    def ending(self) -> bytes:
+        """What ends the head that is to come: of the reply, or of a chunk."""
+        return b"\r\n" if self.reply is not None else b"\r\n\r\n"
+
+    def _is_body(self, data: bytes) -> bool:
+        """Whether all of the data is of the body, or of one chunk: then it is not copied."""
+        if len(data) > self.certain:
+            return False
+        self._left = self.certain - len(data)
+        self.done = not self._left and not self._chunked
+        return True
 
     def _end(self) -> None:
         self.keep_alive = False

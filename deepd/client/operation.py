@@ -256,7 +256,8 @@ def read(name: str, path: str, offset: int, size: int | None) -> Operation[bytes
 
 def download(name: str, path: str, offset: int = 0, size: int | None = None) -> Request:
     headers = {} if not offset and size is None else {"Range": _range(offset, size)}
-    return Request("GET", target(_session(name, "/files"), {"path": path}), headers)
+    where = target(_session(name, "/files"), {"path": path})
+    return Request("GET", where, headers, has_bulk=True)
 
 
 def _range(offset: int, size: int | None) -> str:

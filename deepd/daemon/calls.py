@@ -40,6 +40,7 @@ from deepd.model.approval import Approval
 from deepd.model.body import Body
 from deepd.model.call import OPEN, TERMINAL, Call, CallState, Chunk
 from deepd.model.caller import Caller
+from deepd.model.files import SpooledOutput
 from deepd.model.ids import CallId, ProfileName, SessionName, new_call_id
 from deepd.model.profile import Profile
 from deepd.policy.decide import decide
@@ -192,6 +193,10 @@ class CallService:
             if chunk.offset + len(chunk.data) > after:
                 skip = max(0, after - chunk.offset)
                 yield Chunk(chunk.offset + skip, chunk.stream, chunk.data[skip:])
+
+    def open_output(self, call_id: CallId) -> SpooledOutput | None:
+        """Open the output of an ended call where it is in a file; whoever gets it closes it."""
+        return self._store.open_output(call_id)
 
     def body(self, call_id: CallId) -> bytes:
         """Return all that is kept of an ended call's output: a file's bytes, what was printed."""

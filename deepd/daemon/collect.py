@@ -9,6 +9,7 @@ from typing import Self
 
 from deepd.daemon.mask import Mask
 from deepd.model.call import Chunk
+from deepd.model.files import FilePart
 from deepd.model.ids import CallId
 from deepd.store.store import Store
 
@@ -45,9 +46,8 @@ class Collector:
         """Go on where a former daemon was with its spool."""
         collector = cls(store, call_id, keep, mask)
         collector.received = store.spool.mend(call_id)
-        for chunk in store.spool.chunks(call_id):
-            collector.kept += len(chunk.data)
-            collector.spooled_size += len(chunk.data)
+        collector.kept = sum(extent.length for extent in store.spool.extents(call_id))
+        collector.spooled_size = collector.kept
         return collector
 
     def take(self, chunk: Chunk) -> None:
@@ -61,6 +61,21 @@ class Collector:
             self.received = chunk.offset + len(chunk.data)
             for shown in self._mask.feed(chunk):
                 self._show(shown)
+
+    def may_take(self, part: FilePart) -> bool:
+        """Whether a file can be copied as it is: all of it is kept and nothing is masked."""
+        return self._mask.is_empty and not self._pending and part.size <= self._keep - self.kept
+
+    async def take_file(self, part: FilePart) -> None:
+        """Take in what is in a file, copied by the kernel; see `may_take()`."""
+        copied = await asyncio.to_thread(
+            self._store.spool.append_file, self._id, self.received, part
+        )
+        self.received += copied
+        self.kept += copied
+        self.spooled_size += copied
+        for follower in self._followers:
+            follower.fall_behind()  # it reads from what is kept then
 
     @property
     def flushed(self) -> int:
@@ -177,6 +192,11 @@ class _Follower:
         if not self.is_behind:
             self._queue.append(chunk)
             self._size += len(chunk.data)
+        self.wake.set()
+
+    def fall_behind(self) -> None:
+        """Get no more here."""
+        self.is_behind = True
         self.wake.set()
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,14 @@ from deepd.daemon.tools import (
 from deepd.errors import FileError, GoneError, TooLargeError
 from deepd.model.call import Call, Chunk
 from deepd.model.duration import render_size
-from deepd.model.files import FileStat
+from deepd.model.files import FilePart, FileStat
+from deepd.sandbox.passed import read_part
 from deepd.sandbox.sandbox import Sandbox
+from deepd.sandbox.sealed import Sealed, may_pass
 
-MAX_READ = 64 << 20
+MAX_READ = 256 << 20
 """Bytes of one `read_file`; a larger file is read in pieces."""
+_CHANGED = "the body of this call was changed or cut on the daemon's disk"
 _RESULT_IN_ROW = 256 << 10
 _PIECE = 256 << 10
 _HASH_HERE = 1 << 20
@@ -76,7 +80,7 @@ async def run_file_tool(
 async def body_bytes(body: bytes | Path, call: Call, start: int = 0) -> AsyncIterator[bytes]:
     """Yield the body of a call, after making sure that it is still what was shown."""
     if await _sha256(body) != call.body_sha256:
-        raise GoneError("the body of this call was changed or cut on the daemon's disk")
+        raise GoneError(_CHANGED)
     if isinstance(body, bytes):
         yield body[start:]
         return
@@ -88,22 +92,39 @@ async def body_bytes(body: bytes | Path, call: Call, start: int = 0) -> AsyncIte
 
 async def _read(sandbox: Sandbox, request: ReadFile, collector: Collector) -> dict[str, Any]:
     at = 0
-    async for piece in sandbox.stream(request.path, request.offset, request.limit):
-        if at + len(piece) > MAX_READ:
-            raise TooLargeError(
-                f"{request.path} has more than {render_size(MAX_READ)} from there on",
-                next_step="read it in pieces, with offset and limit",
-            )
-        collector.take(Chunk(at, 1, bytes(piece)))
-        at += len(piece)
+    async with aclosing(sandbox.parts(request.path, request.offset, request.limit)) as parts:
+        async for part in parts:
+            at = await _take(part, at, request, collector)
+    return {"size": at}
+
+
+async def _take(part: bytes | FilePart, at: int, request: ReadFile, collector: Collector) -> int:
+    """Take in what comes next of a file, and return how much of it there is now."""
+    size = part.size if isinstance(part, FilePart) else len(part)
+    if at + size > MAX_READ:
+        raise TooLargeError(
+            f"{request.path} has more than {render_size(MAX_READ)} from there on",
+            next_step="read it in pieces, with offset and limit",
+        )
+    if isinstance(part, bytes):
+        collector.take(Chunk(at, 1, bytes(part)))
         if collector.needs_flush():
             collector.flush()
-    return {"size": at}
+        return at + size
+    if collector.may_take(part):
+        await collector.take_file(part)
+        return collector.received
+    async for piece in read_part(part):
+        at = await _take(piece, at, request, collector)
+    return at
 
 
 async def _write(
     sandbox: Sandbox, request: WriteFile, call: Call, body: bytes | Path | None
 ) -> dict[str, Any]:
+    if isinstance(body, Path) and sandbox.guest.passes and may_pass(call.body_size):
+        with await asyncio.to_thread(_seal, body, call) as sealed:
+            return await _write_content(sandbox, request, call, sealed, sealed.size)
     if request.content is not None:
         data: bytes | AsyncIterator[bytes] = request.content
         size = len(request.content)
@@ -111,6 +132,16 @@ async def _write(
         data, size = body_bytes(body, call), call.body_size
     else:
         raise GoneError("the body of this call is not kept any more", next_step="send it again")
+    return await _write_content(sandbox, request, call, data, size)
+
+
+async def _write_content(
+    sandbox: Sandbox,
+    request: WriteFile,
+    call: Call,
+    data: bytes | AsyncIterator[bytes] | Sealed,
+    size: int,
+) -> dict[str, Any]:
     stat = await sandbox.write(
         request.path, data, size=size, mode=request.mode, append=request.append, call_id=call.id
     )
@@ -154,6 +185,14 @@ def _large(name: str, items: list[dict[str, Any]], collector: Collector) -> dict
         return {name: items}
     collector.take(Chunk(0, 1, text.encode()))
     return {"in_output": True, "count": len(items)}
+
+
+def _seal(body: Path, call: Call) -> Sealed:
+    """Return a copy of a body that is what was shown, and that nobody can change any more."""
+    sealed = Sealed.of_file(body, call.body_sha256)
+    if sealed is None:
+        raise GoneError(_CHANGED)
+    return sealed
 
 
 async def _sha256(body: bytes | Path) -> str:

@@ -22,6 +22,11 @@ class Mask:
         self._begun: dict[int, bytes] = {}
         """The end of each stream that was let go and may begin a secret."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be masked."""
+        return self._pattern is None
+
     def feed(self, chunk: Chunk) -> Iterator[Chunk]:
         """Yield what can be shown now; the end of a piece that may begin a secret is held back.
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import os
 import socket
+import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from deepd.engine.base import ByteStream
 from deepd.engine.lane import Lane
-from deepd.errors import DeepdError, EngineError
+from deepd.errors import DeepdError, EngineError, ProtocolError
 
 BUFFER_LIMIT = 1024 * 1024
 """Bytes kept in each direction before the other side has to wait."""
 _READ_SIZE = 256 * 1024
+_DESCRIPTOR = struct.Struct("i")
+_ROOM_FOR_ONE = socket.CMSG_LEN(_DESCRIPTOR.size)
+_MOST_PASSED = 16
+"""Descriptors that came and were not asked for yet; a guest passes one a frame."""
 _LAST_WORDS = 1.0
 """Seconds in which a guest may still take what was written before the end."""
 
@@ -43,6 +51,7 @@ class LaneStream:
         self._writable.set()
         self._flushed = asyncio.Event()
         self._flushed.set()
+        self._passed: deque[int] = deque()
         self._loop.add_reader(connection, self._receive)
 
     async def read(self) -> bytes:
@@ -73,6 +82,25 @@ class LaneStream:
             if len(self._buffer) > BUFFER_LIMIT:
                 self._writable.clear()
 
+    def write_passing(self, data: bytes, descriptor: int) -> bool:
+        """Send bytes and a copy of a descriptor with the first of them.
+
+        `False`: nothing was sent, as something waits before it or the guest is gone.
+        """
+        if self._buffer or self._ended:
+            return False
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        try:
+            sent = self._socket.sendmsg([data], rights)
+        except OSError:
+            return False
+        self.write(data[sent:])
+        return True
+
+    def take_passed(self) -> int | None:
+        """Return a descriptor that came, in the order in which they did; the caller closes it."""
+        return self._passed.popleft() if self._passed else None
+
     async def drain(self) -> None:
         """Wait until the buffer is small again; raise `EngineError` when the guest is gone."""
         await self._writable.wait()
@@ -102,11 +130,15 @@ class LaneStream:
 
     def _receive(self) -> None:
         try:
-            data = self._socket.recv(_READ_SIZE)
+            data, passed, _, _ = self._socket.recvmsg(
+                _READ_SIZE, _ROOM_FOR_ONE, socket.MSG_CMSG_CLOEXEC
+            )
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            data = b""
+            data, passed = b"", []
+        if passed:
+            self._keep_passed(passed)
         if not data:
             self._end()
             return
@@ -119,6 +151,15 @@ class LaneStream:
             self._reads = False
             self._loop.remove_reader(self._socket)
         self._wake()
+
+    def _keep_passed(self, messages: list[tuple[int, int, bytes]]) -> None:
+        """Note what came, at most one as there is room for one: the kernel closes the others."""
+        for level, kind, data in messages:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._passed.append(*_DESCRIPTOR.unpack(data))
+        if len(self._passed) > _MOST_PASSED:
+            self._failure = ProtocolError("the guest passes descriptors that nobody asked for")
+            self._end()
 
     def _deliver(self, data: bytes, take: Callable[[bytes], None]) -> None:
         try:
@@ -153,6 +194,8 @@ class LaneStream:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._buffer.clear()
+        while self._passed:
+            os.close(self._passed.popleft())
         self._writable.set()
         self._flushed.set()
         self._wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
@@ -48,6 +49,10 @@ class GuestCall:
         self.id = call_id
         self.channel = channel
         self.release_at_end = False
+        self.wants_file = False
+        """Whether the guest may pass the file that it opened, instead of its bytes."""
+        self.missed_file = False
+        """Whether it did, and the descriptor was lost on the way."""
         self._send = send
         self._drain = drain
         self._received = offset
@@ -58,6 +63,7 @@ class GuestCall:
         self._stdin_credit = 0
         self._stdin_closed = False
         self._finished = False
+        self._file: int | None = None
         self._exit: Exit | None = None
         self._lost: CallLostError | None = None
         self._output_changed = Signal()
@@ -135,6 +141,11 @@ class GuestCall:
             self._stdin_closed = True
             self._tell(FrameType.STDIN, b"", fin=True)
 
+    def passed_file(self) -> int | None:
+        """Return the descriptor of the file that came in place of bytes; the caller closes it."""
+        file, self._file = self._file, None
+        return file
+
     def kill(self, grace: float = 0.5) -> None:
         """End it and all that it started: TERM, and KILL after the grace.
 
@@ -187,6 +198,18 @@ class GuestCall:
         """Note how much input may be sent in all."""
         self._stdin_credit = max(self._stdin_credit, fields.number(payload, 8))
         self._credit_changed.set()
+
+    def take_file(self, descriptor: int | None) -> None:
+        """Keep what was passed in place of bytes, where that was asked for."""
+        if self.wants_file and not self._discarding:
+            self.wants_file = False
+            self._file = descriptor
+            self.missed_file = descriptor is None
+            return
+        if descriptor is not None:
+            os.close(descriptor)
+        if not self._discarding:
+            raise ProtocolError("the guest passed a file that was not asked for")
 
     def take_exit(self, payload: bytes) -> None:
         """Note the end."""

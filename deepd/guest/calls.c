@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BUCKETS = 1024 };
 
@@ -208,6 +209,8 @@ void calls_bury(void)
         *link = call->next_live;
         output_free(&call->output);
         input_free(&call->input);
+        if (call->passed)
+            close(call->passed);
         free(call);
     }
 }

@@ -21,10 +21,10 @@ from deepd.errors import (
 )
 from deepd.guest import fields
 from deepd.guest.call import GuestCall
-from deepd.guest.frames import RESYNC, Decoder, Frame, FrameType, encode, encode_pieces
+from deepd.guest.frames import MAX_PAYLOAD, RESYNC, Decoder, Frame, FrameType, encode, encode_pieces
 from deepd.guest.messages import encode_id, encode_request, parse_welcome
 from deepd.guest.opening import Answer, Opening
-from deepd.guest.requests import Execute, FileOp, GuestInfo
+from deepd.guest.requests import Execute, FileOp, GuestInfo, Kind, Option
 from deepd.guest.signal import Signal
 from deepd.guest.switch import UnsureError, switch
 from deepd.model.ids import CallId
@@ -77,6 +77,7 @@ class Guest:
         self._answers: dict[int, Answer] = {}
         """Who waits for OPENED or STATE on a channel."""
         self._last_channel = 0
+        self._may_pass = True
         self._done = Signal()
         self._reader: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -86,6 +87,15 @@ class Guest:
     def has_lane(self) -> bool:
         """Whether it is reached without the engine in between."""
         return isinstance(self._stream, LaneStream)
+
+    @property
+    def passes(self) -> bool:
+        """Whether descriptors can go between here and the guest."""
+        return self._may_pass and isinstance(self._stream, LaneStream)
+
+    def pass_no_more(self) -> None:
+        """Send bytes instead: something between here and the guest takes descriptors away."""
+        self._may_pass = False
 
     def silent_for(self) -> float:
         """Return the seconds since the guest was last heard of; it answers a ping every 5 s."""
@@ -100,9 +110,29 @@ class Guest:
         """
         payload = encode_request(call_id, request)
         call = self._add(call_id)
+        call.wants_file = _asks_for_file(request)
         self._write(encode_pieces(FrameType.OPEN, call.channel, payload))
         drained = self._drain if len(payload) > _SMALL else None
         return Opening(call, self._answers[call.channel], drained, self._forget)
+
+    def open_given(self, call_id: CallId, request: FileOp, descriptor: int) -> Opening | None:
+        """Ask for a WRITE whose bytes are in a file that goes along; see `open()`.
+
+        `None`: it was not asked for, as a descriptor cannot be passed now. Awaiting raises
+        `NotGivenError` when the guest did not get it: then nothing was done.
+        """
+        if not self.passes or not isinstance(self._stream, LaneStream):
+            return None
+        payload = encode_request(call_id, request)
+        if len(payload) > MAX_PAYLOAD:
+            return None
+        call = self._add(call_id)
+        frame = encode(FrameType.OPEN, call.channel, payload, fin=True)
+        if not self._stream.write_passing(frame, descriptor):
+            self._forget(call)
+            del self._answers[call.channel]
+            return None
+        return Opening(call, self._answers[call.channel], None, self._forget)
 
     async def follow(self, call_id: CallId, *, offset: int = 0) -> GuestCall | None:
         """Take up a call that was opened before, with its output from the offset on.
@@ -255,6 +285,8 @@ class Guest:
             call.take_data(payload)
         elif type_ == FrameType.CREDIT:
             call.take_credit(payload)
+        elif type_ == FrameType.FILE and isinstance(self._stream, LaneStream):
+            call.take_file(self._stream.take_passed())
         elif type_ == FrameType.EXIT:
             call.take_exit(payload)
             self._forget(call)
@@ -334,6 +366,14 @@ class Guest:
         self._answers.clear()
         self._channels.clear()
         self._done.set()
+
+
+def _asks_for_file(request: Execute | FileOp) -> bool:
+    return (
+        isinstance(request, FileOp)
+        and request.kind is Kind.READ
+        and bool(request.options & Option.READ_PASS)
+    )
 
 
 def _lease(seconds: float | None) -> int:

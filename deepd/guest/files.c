@@ -13,17 +13,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CHUNK = 64 << 10, SEND_MOST = 1 << 30, RECORD_FIXED = 39 };
-enum { OPTION_NO_FOLLOW = 1, OPTION_PARENTS = 1, OPTION_NO_REPLACE = 1, OPTION_MISSING = 1 };
+enum { CHUNK = 64 << 10, PASS_LEAST = 128 << 10, SEND_MOST = 1 << 30, RECORD_FIXED = 39 };
+enum { OPTION_NO_FOLLOW = 1, OPTION_PARENTS = 1, OPTION_NO_REPLACE = 1, OPTION_MISSING = 1, OPTION_PASS = 1 };
 
 /* ---- how it went */
+
+static int passed; /* goes to the owner; 0: nothing */
 
 static _Noreturn void end(int error, uint32_t code, const char *note)
 {
     struct shim_message message = {.what = APPLET_DONE, .value = (uint32_t)error, .code = code};
     emit_flush();
     snprintf(message.note, sizeof message.note, "%s", note);
-    (void)send(FD_CONTROL, &message, sizeof message, MSG_NOSIGNAL); /* no guest: nobody to tell */
+    (void)send_passing(FD_CONTROL, &message, sizeof message, passed > 0 ? passed : 0, 0); /* no guest: nobody to tell */
     _exit(0);
 }
 
@@ -196,6 +198,14 @@ static void file_list(struct request *request)
     }
 }
 
+/* Few bytes are there sooner than a descriptor would be. */
+static bool may_pass(const struct request *request, const struct stat *status)
+{
+    uint64_t size = (uint64_t)status->st_size, left = request->offset < size ? size - request->offset : 0;
+    return request->options & OPTION_PASS && id_is_zero(request->id) && lane_is_open() && left >= PASS_LEAST
+        && (!request->size || request->size >= PASS_LEAST);
+}
+
 static void file_read(struct request *request)
 {
     struct stat status;
@@ -208,6 +218,8 @@ static void file_read(struct request *request)
     if (request->offset > INT64_MAX || lseek(fd, (off_t)request->offset, SEEK_SET) < 0)
         done(EINVAL, "%.150s: offset", request->path);
     emit_record(AT_FDCWD, request->path, request->path, &status);
+    if (may_pass(request, &status) && (passed = fcntl(fd, F_DUPFD_CLOEXEC, FD_FIRST_FREE)) > 0)
+        return;
     emit_flush();
     if (!copy_bytes(fd, 1, request->size ? request->size : UINT64_MAX, &copied))
         done(errno, "%.150s", request->path);

@@ -51,6 +51,7 @@ class FrameType(IntEnum):
     EXIT = 70
     STATE = 71
     LANED = 72
+    FILE = 73
 
 
 class Frame(NamedTuple):

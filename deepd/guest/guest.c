@@ -75,7 +75,7 @@ static void read_owner(struct way *way)
 {
     if ((way == &lane && !lane_is_open()) || writer_room(&way->writer) < CONTROL_ROOM)
         return; /* answers first: an owner that does not read is not read either */
-    ssize_t got = reader_fill(&way->reader, way->in);
+    ssize_t got = way == &lane ? lane_fill() : reader_fill(&way->reader, way->in, NULL);
     bool is_over = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
     if (is_over && way == &attachment)
         end_of_input();
@@ -129,7 +129,8 @@ static void sweep_orphans(void)
 
 static void stage_frames(struct writer *writer)
 {
-    while (table.ready && writer->end - writer->start < SEND_AHEAD && writer_room(writer) >= SEND_AHEAD) {
+    while (table.ready && !writer->passed && writer->end - writer->start < SEND_AHEAD
+           && writer_room(writer) >= SEND_AHEAD) {
         struct call *call = table.ready;
         table.ready = call->next_ready;
         call->queued = false;

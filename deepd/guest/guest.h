@@ -4,6 +4,7 @@
  *   owner.c    what the owner's frames ask for
  *   way.c      bytes to the owner and back: by stdin and stdout, or by the lane
  *   lane.c     a socket in place of both, where owner and guest are under one kernel
+ *   passing.c  bytes with a descriptor among them
  *   wire.c     frames: checksum, reader with resynchronising, writer that never blocks, fields
  *   request.c  one OPEN as a struct
  *   calls.c    the table of calls: by id, by channel, from OPEN to RELEASE
@@ -73,12 +74,12 @@ enum {
 
 enum frame_type {
     F_HELLO = 1, F_PING, F_OPEN, F_STDIN, F_ACK, F_KILL, F_RESIZE, F_FOLLOW, F_RELEASE, F_LEASE, F_SIGNAL, F_LANE,
-    F_WELCOME = 65, F_PONG, F_OPENED, F_DATA, F_CREDIT, F_EXIT, F_STATE, F_LANED,
+    F_WELCOME = 65, F_PONG, F_OPENED, F_DATA, F_CREDIT, F_EXIT, F_STATE, F_LANED, F_FILE,
 };
 enum { FIN = 1 };
 enum { FLAG_SHELL = 1, FLAG_PTY = 2, FLAG_STDIN = 4, FLAG_MERGE = 8 };
 enum how { RUNS = 0, EXITED, SIGNALLED, TIMED_OUT, KILLED, OUTPUT, NOT_STARTED, FILE_ENDED };
-enum opened { ACCEPTED, SEEN, TOO_MANY, BAD_REQUEST };
+enum opened { ACCEPTED, SEEN, TOO_MANY, BAD_REQUEST, NOT_GIVEN };
 enum state_answer { STATE_UNKNOWN, STATE_RUNNING, STATE_FINISHED, STATE_RELEASED };
 enum kind {
     K_EXECUTE = 1, K_STAT = 32, K_LIST, K_READ, K_WRITE, K_MKDIR, K_REMOVE, K_RENAME, K_REALPATH,
@@ -86,16 +87,27 @@ enum kind {
 };
 #define NO_MODE 0xffffffffu
 
+/* ---- passing.c: a descriptor of 0 is none, as 0 is the guest's own stdin */
+
+ssize_t send_passing(int socket, const void *data, size_t size, int descriptor, int flags);     /* as send(2) */
+ssize_t receive_passed(int socket, void *data, size_t size, int *descriptor, int flags);        /* as recv(2) */
+
 /* ---- wire.c */
 
 struct frame { uint8_t type, flags; uint32_t channel, size; uint8_t *data; };
 
 struct reader { size_t start, end; bool hunting; uint8_t bytes[256 << 10]; };
 void reader_reset(struct reader *);
-ssize_t reader_fill(struct reader *, int fd);               /* as read(2) */
+ssize_t reader_fill(struct reader *, int fd, int *descriptor); /* as read(2); NULL: it is no socket */
 bool reader_next(struct reader *, struct frame *);          /* valid until the next call */
 
-struct writer { size_t start, end; bool blocked; uint64_t held_until; uint8_t bytes[192 << 10]; };
+struct writer {
+    size_t start, end, pass_at;
+    int passed;                                             /* goes with the byte at pass_at; 0: none */
+    bool blocked;
+    uint64_t held_until;
+    uint8_t bytes[192 << 10];
+};
 enum { CONTROL_ROOM = 1024 };                               /* every frame but DATA and WELCOME fits */
 size_t writer_room(const struct writer *);
 uint8_t *writer_payload(struct writer *);                   /* where the next frame's payload goes */
@@ -103,6 +115,8 @@ void writer_seal(struct writer *, uint8_t type, uint32_t channel, size_t size);
 void writer_frame(struct writer *, uint8_t type, uint32_t channel, const void *data, size_t size);
 void writer_resync(struct writer *);                        /* drops what waits, stages zeros and SYNC */
 void writer_flush(struct writer *, int fd);
+void writer_pass(struct writer *, int descriptor);          /* with the next frame; belongs to the writer */
+void writer_drop_passed(struct writer *);
 void writer_hold(struct writer *, uint64_t until);          /* what is staged may wait for the next frame */
 
 uint32_t crc32_of(const uint8_t *data, size_t size);
@@ -137,16 +151,19 @@ void way_flush(struct way *);
 extern struct way lane;
 bool lane_is_open(void);
 int lane_open(const struct frame *);                        /* 0 or errno; the current way from then on */
+ssize_t lane_fill(void);                                    /* as read(2) */
+int lane_given(uint64_t inode, uint64_t size);              /* that came with a request; 0: it did not */
 void lane_close(void);
 
 /* ---- request.c */
 
 struct request {
     uint8_t id[ID_SIZE];
-    bool has_id, has_size, has_match;
+    bool has_id, has_size, has_match, has_given;
     uint32_t kind, flags, timeout_ms, grace_ms, mode, options;
     uint16_t rows, cols;
-    uint64_t output_kill, offset, size, match_mtime, match_inode, match_size;
+    uint64_t output_kill, offset, size, match_mtime, match_inode, match_size, given_inode;
+    int given;                                              /* its bytes, where they came with it; 0: they did not */
     char *cwd, *path, *path2, *glob, *needle;
     char **args, **env;                                     /* each ends with NULL */
     size_t n_args, n_env;
@@ -253,6 +270,7 @@ struct call {
     uint64_t deadline, patience, quiet, linger;             /* 0: none */
     uint64_t left[2];                                       /* bytes to read after the end; all ones: to EOF */
     pid_t worker;                                           /* shim or applet, 0 once reaped */
+    int passed;                                             /* the file that was opened for the owner; 0: none */
     struct source sources[ROLES];
     struct output output;
     struct input input;

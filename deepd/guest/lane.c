@@ -9,12 +9,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { TAG_NAME = 1, TAG_TOKEN = 2, MAX_NAME = 32, TOKEN_SIZE = 32, SEND_BUFFER = 1 << 20 };
+enum { TAG_NAME = 1, TAG_TOKEN = 2, MAX_NAME = 32, TOKEN_SIZE = 32, SEND_BUFFER = 1 << 20, MOST_GIVEN = 16 };
 
 struct way lane; /* its descriptors are 0 while it is closed */
+static int given[MOST_GIVEN];
+static size_t n_given;
 
 struct offer { char name[MAX_NAME + 1]; uint8_t token[TOKEN_SIZE]; bool has_token; };
 
@@ -115,6 +118,40 @@ int lane_open(const struct frame *frame)
     return error;
 }
 
+static int next_given(void)
+{
+    if (!n_given)
+        return 0;
+    int first = given[0];
+    memmove(given, given + 1, --n_given * sizeof *given);
+    return first;
+}
+
+/* What does not fit is a request's whose bytes did not come. */
+ssize_t lane_fill(void)
+{
+    int came;
+    ssize_t got = reader_fill(&lane.reader, lane.in, &came);
+    if (came && n_given < MOST_GIVEN)
+        given[n_given++] = came;
+    else if (came)
+        close(came);
+    return got;
+}
+
+/* They come in the order of the requests; the inode shows that none of these was lost on the way. */
+int lane_given(uint64_t inode, uint64_t size)
+{
+    struct stat status;
+    int fd;
+    while ((fd = next_given())) {
+        if (fstat(fd, &status) == 0 && status.st_ino == inode && (uint64_t)status.st_size == size)
+            return fd;
+        close(fd);
+    }
+    return 0;
+}
+
 /* Shut, not only closed: a worker that was just forked may still hold the same socket. */
 void lane_close(void)
 {
@@ -124,5 +161,8 @@ void lane_close(void)
     close(lane.in);
     close(lane.out);
     lane.in = lane.out = 0;
+    writer_drop_passed(&lane.writer);
+    for (int left; (left = next_given());)
+        close(left);
     table.writer = &attachment.writer;
 }

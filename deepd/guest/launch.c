@@ -118,6 +118,8 @@ static const char *open_ends(struct ends *ends, struct call *call, const struct 
 {
     if (call->is_pty)
         return open_pty(ends, request) ? NULL : "no terminal";
+    if (request->given && (ends->in[FAR] = fcntl(request->given, F_DUPFD_CLOEXEC, FD_FIRST_FREE)) < 0)
+        return "no descriptor for its input";
     if (call->input.wanted ? !in_pipe(ends->in, call->is_file) : !call->is_file && !open_null(ends))
         return "no pipe for its input";
     if (!out_pipe(ends->out, call->is_file))

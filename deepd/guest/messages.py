@@ -36,6 +36,7 @@ class _Tag(IntEnum):
     GLOB = 26
     MATCH = 27
     NEEDLE = 28
+    GIVEN = 29
 
 
 def encode_request(call_id: CallId | None, request: Execute | FileOp) -> bytes:
@@ -102,8 +103,6 @@ def _file_op(request: FileOp) -> list[bytes]:
         fields.field(_Tag.KIND, fields.u32(request.kind)),
         fields.field(_Tag.PATH, _raw(request.path, "the path")),
     ]
-    if request.path2:
-        parts.append(fields.field(_Tag.PATH2, _raw(request.path2, "the path")))
     if request.offset:
         parts.append(fields.field(_Tag.OFFSET, _count(request.offset, "the offset")))
     if request.size or request.kind is Kind.WRITE:
@@ -112,12 +111,16 @@ def _file_op(request: FileOp) -> list[bytes]:
         parts.append(fields.field(_Tag.MODE, fields.u32(request.mode & 0o7777)))
     if request.options:
         parts.append(fields.field(_Tag.OPTIONS, fields.u32(request.options)))
-    if request.glob:
-        parts.append(fields.field(_Tag.GLOB, _raw(request.glob, "the pattern")))
-    if request.needle:
-        parts.append(fields.field(_Tag.NEEDLE, _raw(request.needle, "the text")))
+    texts = (
+        (_Tag.PATH2, request.path2, "the path"),
+        (_Tag.GLOB, request.glob, "the pattern"),
+        (_Tag.NEEDLE, request.needle, "the text"),
+    )
+    parts += [fields.field(tag, _raw(text, what)) for tag, text, what in texts if text]
     if request.match is not None:
         parts.append(fields.field(_Tag.MATCH, _version(request.match)))
+    if request.given is not None:
+        parts.append(fields.field(_Tag.GIVEN, fields.u64(request.given)))
     return parts
 
 

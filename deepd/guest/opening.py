@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-from deepd.errors import ArgumentsError, ConflictError, DeepdError, LimitError, ProtocolError
+from deepd.errors import ArgumentsError, ConflictError, LimitError, ProtocolError
 from deepd.guest import fields
 from deepd.guest.call import GuestCall
 
 Answer = asyncio.Future[bytes]
+
+
+class NotGivenError(Exception):
+    """A descriptor did not come with its frame; nothing was done."""
 
 
 class Opening:
@@ -49,11 +53,13 @@ class Opening:
         return self._call
 
 
-def _refusal(status: int, text: str) -> DeepdError:
+def _refusal(status: int, text: str) -> Exception:
     if status == 1:
         return ConflictError(text or "the sandbox has seen this call before")
     if status == 2:
         return LimitError(text or "the sandbox has too many open calls", next_step="try later")
+    if status == 4:
+        return NotGivenError(text or "the sandbox did not get the bytes of the request")
     if status == 3:
         return ArgumentsError(text or "the sandbox refused the request")
     return ProtocolError(f"the guest answered a request with status {status}")

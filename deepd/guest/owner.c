@@ -34,6 +34,10 @@ static void open_request(uint32_t channel, const uint8_t *data, size_t size)
         status = BAD_REQUEST;
         why = channel ? "the channel is in use" : "channel 0 is not for calls";
     }
+    if (request.has_given && !(request.given = lane_given(request.given_inode, request.size)) && status == ACCEPTED) {
+        status = NOT_GIVEN;
+        why = "its bytes did not come with it";
+    }
     if (status == ACCEPTED)
         status = call_open(channel, &request, &why);
     /* Each write on this stream wakes three processes on its way: where the owner has nothing to send before

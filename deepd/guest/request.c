@@ -2,10 +2,11 @@
 #include "guest.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum tag {
     T_ID = 1, T_KIND, T_ARG, T_ENV, T_CWD, T_FLAGS, T_TIMEOUT, T_GRACE, T_OUTPUT_KILL, T_ROWS, T_COLS,
-    T_PATH = 20, T_PATH2, T_OFFSET, T_SIZE, T_MODE, T_OPTIONS, T_GLOB, T_MATCH, T_NEEDLE,
+    T_PATH = 20, T_PATH2, T_OFFSET, T_SIZE, T_MODE, T_OPTIONS, T_GLOB, T_MATCH, T_NEEDLE, T_GIVEN,
 };
 
 /* Make a field a C string in place: move it over the last byte of its own header. NULL: it has a NUL inside. */
@@ -96,6 +97,7 @@ static bool take(struct request *request, struct field *field)
     case T_GLOB: return get_text(field, &request->glob);
     case T_MATCH: return get_match(request, field);
     case T_NEEDLE: return get_text(field, &request->needle);
+    case T_GIVEN: return request->has_given = get_u64(field, &request->given_inode);
     default: return true; /* a newer owner's */
     }
 }
@@ -140,6 +142,8 @@ static const char *check(const struct request *request)
         return "the mode is missing";
     if (request->kind == K_WRITE && !request->has_size)
         return "the size is missing";
+    if (request->kind != K_WRITE && request->has_given)
+        return "only a write is given its bytes";
     return NULL;
 }
 
@@ -178,6 +182,9 @@ const char *request_parse(struct request *request, const uint8_t *data, size_t s
 
 void request_free(struct request *request)
 {
+    if (request->given)
+        close(request->given);
+    request->given = 0;
     free(request->raw);
     free(request->args);
     free(request->env);
@@ -195,5 +202,6 @@ bool request_is_read_only(const struct request *request)
 
 bool request_takes_stdin(const struct request *request)
 {
-    return request->kind == K_WRITE || (request->kind == K_EXECUTE && request->flags & FLAG_STDIN);
+    return (request->kind == K_WRITE && !request->has_given)
+        || (request->kind == K_EXECUTE && request->flags & FLAG_STDIN);
 }

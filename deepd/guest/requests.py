@@ -36,6 +36,7 @@ class Option(IntFlag):
     WRITE_EXCLUSIVE = 1
     WRITE_APPEND = 2
     WRITE_PARENTS = 4
+    READ_PASS = 1
     MKDIR_PARENTS = 1
     REMOVE_RECURSIVE = 1
     RENAME_EXCLUSIVE = 1
@@ -120,6 +121,8 @@ class FileOp:
     needle: str = ""
     """Send only files in which this text is."""
     match: Version | None = None
+    given: int | None = None
+    """The inode of the descriptor that goes along with it: its bytes."""
 
 
 @dataclass(frozen=True, slots=True)

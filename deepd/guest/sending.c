@@ -1,6 +1,8 @@
 /* What a call sends to its owner, a frame a turn: credit, then output, then its exit. */
 #include "guest.h"
 
+#include <unistd.h>
+
 static void send_exit(struct call *call)
 {
     uint8_t *payload = writer_payload(table.writer), *at = payload;
@@ -34,6 +36,18 @@ static bool send_data(struct call *call)
     return true;
 }
 
+/* The file that a READ opened. Without a lane there is no way for it: its owner is another by now. */
+static void send_file(struct call *call)
+{
+    if (lane_is_open()) {
+        writer_pass(table.writer, call->passed);
+        writer_seal(table.writer, F_FILE, call->channel, 0);
+    } else {
+        close(call->passed);
+    }
+    call->passed = 0;
+}
+
 bool call_send_one(struct call *call)
 {
     uint64_t credit;
@@ -51,6 +65,9 @@ bool call_send_one(struct call *call)
         return true;
     if (call->state != CALL_FINISHED || call->exit_sent)
         return false;
-    send_exit(call);
+    if (call->passed)
+        send_file(call);
+    else
+        send_exit(call);
     return true;
 }

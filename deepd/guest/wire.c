@@ -68,7 +68,7 @@ void reader_reset(struct reader *reader)
     reader->hunting = true;
 }
 
-ssize_t reader_fill(struct reader *reader, int fd)
+ssize_t reader_fill(struct reader *reader, int fd, int *descriptor)
 {
     if (reader->start == reader->end) {
         reader->start = reader->end = 0;
@@ -77,7 +77,9 @@ ssize_t reader_fill(struct reader *reader, int fd)
         reader->end -= reader->start;
         reader->start = 0;
     }
-    ssize_t got = read(fd, reader->bytes + reader->end, sizeof reader->bytes - reader->end);
+    uint8_t *to = reader->bytes + reader->end;
+    size_t room = sizeof reader->bytes - reader->end;
+    ssize_t got = descriptor ? receive_passed(fd, to, room, descriptor, 0) : read(fd, to, room);
     if (got > 0)
         reader->end += (size_t)got;
     return got;
@@ -148,6 +150,19 @@ void writer_seal(struct writer *writer, uint8_t type, uint32_t channel, size_t s
 
 void writer_hold(struct writer *writer, uint64_t until) { writer->held_until = until; }
 
+void writer_pass(struct writer *writer, int descriptor)
+{
+    writer->passed = descriptor;
+    writer->pass_at = writer->end;
+}
+
+void writer_drop_passed(struct writer *writer)
+{
+    if (writer->passed)
+        close(writer->passed);
+    writer->passed = 0;
+}
+
 void writer_frame(struct writer *writer, uint8_t type, uint32_t channel, const void *data, size_t size)
 {
     if (size > writer_room(writer))
@@ -164,11 +179,24 @@ void writer_resync(struct writer *writer)
     writer->end = RESYNC_ZEROS + SYNC_SIZE;
 }
 
+/* As write(2): up to what has a descriptor to go with it, or from there on with that. */
+static ssize_t put(struct writer *writer, int fd)
+{
+    const uint8_t *from = writer->bytes + writer->start;
+    bool is_before = writer->passed && writer->start < writer->pass_at;
+    if (!writer->passed || is_before)
+        return write(fd, from, (is_before ? writer->pass_at : writer->end) - writer->start);
+    ssize_t sent = send_passing(fd, from, writer->end - writer->start, writer->passed, 0);
+    if (sent > 0)
+        writer_drop_passed(writer);
+    return sent;
+}
+
 void writer_flush(struct writer *writer, int fd)
 {
     writer->blocked = false;
     while (writer->start < writer->end) {
-        ssize_t sent = write(fd, writer->bytes + writer->start, writer->end - writer->start);
+        ssize_t sent = put(writer, fd);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno == EAGAIN) {
@@ -177,6 +205,7 @@ void writer_flush(struct writer *writer, int fd)
         }
         if (sent < 0) { /* nobody listens any more: a new owner begins with HELLO */
             writer->start = writer->end;
+            writer_drop_passed(writer);
             break;
         }
         writer->start += (size_t)sent;
@@ -186,6 +215,7 @@ void writer_flush(struct writer *writer, int fd)
     } else if (writer->start > sizeof writer->bytes / 2) {
         memmove(writer->bytes, writer->bytes + writer->start, writer->end - writer->start);
         writer->end -= writer->start;
+        writer->pass_at -= writer->passed ? writer->start : 0;
         writer->start = 0;
     }
 }

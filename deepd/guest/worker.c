@@ -53,8 +53,13 @@ static void hear(struct call *call, struct shim_message *message)
 void call_read_control(struct call *call)
 {
     struct shim_message message;
+    int passed;
     while (call->sources[ROLE_CTL].fd >= 0) {
-        ssize_t got = recv(call->sources[ROLE_CTL].fd, &message, sizeof message, MSG_DONTWAIT);
+        ssize_t got = receive_passed(call->sources[ROLE_CTL].fd, &message, sizeof message, &passed, MSG_DONTWAIT);
+        if (passed && call->anonymous && !call->passed)
+            call->passed = passed; /* a file to read; nothing else passes one */
+        else if (passed)
+            close(passed);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EAGAIN)

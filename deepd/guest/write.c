@@ -122,10 +122,24 @@ static void write_piece(int fd, const uint8_t *data, size_t size, const char *pa
     }
 }
 
+/* What was given is sealed and of the right size: it was looked at when it came. */
+static void take_given(int fd, const struct request *request)
+{
+    uint64_t copied;
+    if (!copy_bytes(0, fd, request->size, &copied))
+        fail(errno, request->path);
+    if (copied != request->size)
+        fail(EIO, request->path);
+}
+
 static void receive(int fd, const struct request *request)
 {
     static uint8_t chunk[CHUNK];
     uint64_t received = 0;
+    if (request->given) {
+        take_given(fd, request);
+        return;
+    }
     for (;;) {
         ssize_t got = read(0, chunk, sizeof chunk);
         if (got < 0 && errno == EINTR)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from io import FileIO
+from typing import Literal, NamedTuple
 
 FileKind = Literal["file", "dir", "link", "other"]
 
@@ -31,3 +33,39 @@ class Match:
     path: str
     line_number: int
     line: str
+
+
+class FilePart:
+    """Bytes of an open file, to be read or copied by its descriptor.
+
+    Closed when nobody has it any more: a thread that copies it may outlive who waits for that.
+    """
+
+    __slots__ = ("descriptor", "offset", "size")
+
+    def __init__(self, descriptor: int, offset: int, size: int) -> None:
+        self.descriptor = descriptor
+        self.offset = offset
+        self.size = size
+        """Bytes from the offset on, as many as were there when it was looked at."""
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class Extent(NamedTuple):
+    """Where the bytes of one record of output are in the file that keeps it."""
+
+    offset: int
+    """Of its first byte in the call's output."""
+    stream: int
+    at: int
+    """Of its first byte in the file."""
+    length: int
+
+
+class SpooledOutput(NamedTuple):
+    """The output of a call in an open file, which whoever has this closes."""
+
+    file: FileIO
+    extents: list[Extent]

@@ -25,6 +25,10 @@ async def chunks(call: GuestCall) -> AsyncIterator[Chunk]:
     call.ack(call.received)
 
 
+class NotPassedError(Exception):
+    """A file was opened and did not come: ask for its bytes."""
+
+
 class OutputReader:
     """Reads a file operation's output as records and counted bytes."""
 
@@ -71,6 +75,15 @@ class OutputReader:
         if self._position == len(self._data) and not await self._fill():
             return b""
         return await self.exactly(min(most, len(self._data) - self._position))
+
+    def passed_file(self) -> int | None:
+        """Return what came in place of bytes, once all output was received; the caller closes it.
+
+        Raises `NotPassedError` when it was lost on the way.
+        """
+        if self._call.missed_file:
+            raise NotPassedError
+        return self._call.passed_file()
 
     async def rest(self) -> AsyncIterator[bytes]:
         """Yield what is left, piece by piece."""

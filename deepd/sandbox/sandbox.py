@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from weakref import WeakValueDictionary
 
 from deepd.errors import ArgumentsError
 from deepd.guest.connection import Guest
 from deepd.guest.requests import Execute, FileOp, Kind, Option, Version
-from deepd.model.files import FileStat, Match
+from deepd.model.files import FilePart, FileStat, Match
 from deepd.model.ids import CallId
 from deepd.sandbox import archive, edit, execute, extract, files, search
 from deepd.sandbox.execute import ExecResult, Input
 from deepd.sandbox.extract import ArchiveLimits
 from deepd.sandbox.operation import perform
+from deepd.sandbox.sealed import Sealed
 
 
 class Sandbox:
@@ -50,10 +51,16 @@ class Sandbox:
         """Yield a file's bytes, however many."""
         return files.stream(self.guest, self.absolute(path), offset, size)
 
+    def parts(
+        self, path: str, offset: int = 0, size: int | None = None
+    ) -> AsyncGenerator[bytes | FilePart, None]:
+        """Yield a file's bytes, or an open file that has them until the next is asked for."""
+        return files.parts(self.guest, self.absolute(path), offset, size)
+
     async def write(  # noqa: PLR0913 - by keyword only, and each is a way to mean it
         self,
         path: str,
-        data: Input,
+        data: Input | Sealed,
         *,
         size: int | None = None,
         mode: int | None = None,
@@ -65,9 +72,10 @@ class Sandbox:
     ) -> FileStat:
         """Write a file: all of it or nothing, through links, with its mode and owner kept.
 
-        A stream needs its exact `size`. With `match` the file must still be what it was.
+        A stream needs its exact `size`; others know theirs. With `match` the file must still be
+        what it was.
         """
-        if size is None and not isinstance(data, bytes):
+        if size is None and not isinstance(data, bytes | Sealed):
             raise ArgumentsError("the size of what is written must be known before")
         options = (
             Option.WRITE_EXCLUSIVE * exclusive

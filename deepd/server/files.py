@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from deepd.errors import BadRequestError, TooLargeError
@@ -14,9 +13,10 @@ from deepd.server.endpoint import Endpoint
 from deepd.server.failures import FILE
 from deepd.server.parameter import MAKES_A_CALL, Parameter, flag, header, some_text, text
 from deepd.server.replies import Edited, Entries, Matches, PathShown, Written
-from deepd.server.reply import OCTETS, Headers, Stream, json_reply
+from deepd.server.reply import OCTETS, Headers, Whole, json_reply
 from deepd.server.request import query_flag, query_number, query_text, read_model
 from deepd.server.services import Services
+from deepd.server.spooled import Spooled
 from deepd.server.submit import run_call
 from deepd.wire.models import EditRequest, RenameRequest
 
@@ -166,7 +166,10 @@ class FileRoutes:
                 next_step="read it in ranges, or as an archive",
             )
         status, headers = (200, ()) if wanted is None else _part(wanted[0], call)
-        return Stream(self._bytes(call), OCTETS, status, headers)
+        if (spooled := self._services.calls.open_output(call.id)) is not None:
+            return Spooled(spooled, OCTETS, status, headers, self._services.limits)
+        kept_bytes = [chunk.data async for chunk in self._services.calls.output(call.id)]
+        return Whole(b"".join(kept_bytes), OCTETS, status, headers)
 
     async def write(self, request: Request) -> ASGIApp:
         args: dict[str, Any] = {"path": query_text(request, "path")}
@@ -240,10 +243,6 @@ class FileRoutes:
 
     async def _run(self, request: Request, tool: str, args: dict[str, Any]) -> Call:
         return await run_call(self._services, request, tool, args)
-
-    async def _bytes(self, call: Call) -> AsyncIterator[bytes]:
-        async for chunk in self._services.calls.output(call.id):
-            yield chunk.data
 
 
 def _range(request: Request) -> tuple[int, int | None] | None:

@@ -21,7 +21,7 @@ from deepd.model.profile import Answer, Position
 from deepd.model.session import SessionView
 
 Packed = dict[str, str]
-"""Bytes: as `text` when they are UTF-8, else as `base64`."""
+"""Bytes: as `text` when they are UTF-8 and not mostly NUL, else as `base64`."""
 
 
 class Done(TypedDict):

@@ -7,26 +7,21 @@ from collections.abc import Iterator
 
 from deepd.model.call import Chunk
 
-_HEAD = struct.Struct("<QBI")
+HEAD = struct.Struct("<QBI")
 
 
 def encode_chunk(chunk: Chunk) -> bytes:
     """Return one record."""
-    return _HEAD.pack(chunk.offset, chunk.stream, len(chunk.data)) + chunk.data
+    return HEAD.pack(chunk.offset, chunk.stream, len(chunk.data)) + chunk.data
 
 
 def decode_chunks(data: bytes) -> Iterator[Chunk]:
     """Yield the whole records; what a killed daemon left half-written at the end is left out."""
     at = 0
-    while at + _HEAD.size <= len(data):
-        offset, stream, length = _HEAD.unpack_from(data, at)
-        at += _HEAD.size
+    while at + HEAD.size <= len(data):
+        offset, stream, length = HEAD.unpack_from(data, at)
+        at += HEAD.size
         if at + length > len(data):
             return
         yield Chunk(offset, stream, data[at : at + length])
         at += length
-
-
-def whole_length(data: bytes) -> int:
-    """Return how many bytes of `data` are whole records."""
-    return sum(_HEAD.size + len(chunk.data) for chunk in decode_chunks(data))

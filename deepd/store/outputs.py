@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepd.model.body import Body
 from deepd.model.call import Chunk
+from deepd.model.files import SpooledOutput
 from deepd.model.ids import CallId
 from deepd.store.chunks import decode_chunks, encode_chunk
 from deepd.store.database import Database
@@ -42,6 +43,11 @@ class OutputTable(Database):
             yield from decode_chunks(row[0])
         else:
             yield from self.spool.chunks(call_id)
+
+    def open_output(self, call_id: CallId) -> SpooledOutput | None:
+        """Open what is kept of an ended call's output where it is in a file; else `None`."""
+        row = self._one("SELECT data IS NULL FROM outputs WHERE call = ?", (call_id,))
+        return self.spool.open_output(call_id) if row and row[0] else None
 
     def put_body(self, call_id: CallId, body: Body, *, durable: bool) -> None:
         """Keep the body of a call until it ends; its file becomes ours."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
+from typing import BinaryIO
 
 from deepd.errors import LimitError
 from deepd.model.call import Chunk
+from deepd.model.files import Extent, FilePart, SpooledOutput
 from deepd.model.ids import CallId
-from deepd.store.chunks import decode_chunks, encode_chunk
+from deepd.store.chunks import HEAD, encode_chunk
 
 _READ = 1 << 20
 
@@ -33,12 +37,31 @@ class Spool:
     def append(self, call_id: CallId, chunks: list[Chunk]) -> int:
         """Append records to a call's output and return the bytes written; all or none of them."""
         data = b"".join(map(encode_chunk, chunks))
+        with self._at_end(call_id) as (descriptor, _):
+            _write_all(descriptor, data)
+        return len(data)
+
+    def append_file(self, call_id: CallId, offset: int, source: FilePart) -> int:
+        """Append one record of output from an offset on, copied from a file by the kernel.
+
+        Returns the bytes of the file that were there. One record holds less than 4 GiB.
+        """
+        with self._at_end(call_id) as (descriptor, before):
+            # The head comes last: until then it is a hole, which is no record.
+            os.lseek(descriptor, before + HEAD.size, os.SEEK_SET)
+            copied = _copy(source, descriptor)
+            os.pwrite(descriptor, HEAD.pack(offset, 1, copied), before)
+        return copied
+
+    @contextmanager
+    def _at_end(self, call_id: CallId) -> Iterator[tuple[int, int]]:
+        """Open a call's output at its end, which is where it was again if the block fails."""
         path = self.output_path(call_id)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            before = os.fstat(descriptor).st_size
+            before = os.lseek(descriptor, 0, os.SEEK_END)
             try:
-                _write_all(descriptor, data)
+                yield descriptor, before
             except OSError:
                 os.ftruncate(descriptor, before)
                 raise
@@ -46,35 +69,40 @@ class Spool:
             raise no_space(path, error) from error
         finally:
             os.close(descriptor)
-        return len(data)
 
     def chunks(self, call_id: CallId) -> Iterator[Chunk]:
-        """Yield what is kept of a call's output, and what is appended while this reads."""
+        """Yield what is kept of a call's output, and what is appended while this reads.
+
+        A record of many bytes comes in pieces.
+        """
+        with suppress(FileNotFoundError), self.output_path(call_id).open("rb", _READ) as file:
+            for record in _records(file):
+                at, end = record.offset, record.offset + record.length
+                while at < end and (data := file.read(min(_READ, end - at))):
+                    yield Chunk(at, record.stream, data)
+                    at += len(data)
+
+    def extents(self, call_id: CallId) -> list[Extent]:
+        """Return where the bytes of each record are in the file, for who sends them from there."""
+        with suppress(FileNotFoundError), self.output_path(call_id).open("rb", 0) as file:
+            return list(_records(file))
+        return []
+
+    def open_output(self, call_id: CallId) -> SpooledOutput | None:
+        """Open a call's output, for who sends it from its file; `None` when there is none."""
         try:
-            descriptor = os.open(self.output_path(call_id), os.O_RDONLY | os.O_CLOEXEC)
+            file = FileIO(self.output_path(call_id))
         except FileNotFoundError:
-            return
-        try:
-            rest = b""
-            while data := os.read(descriptor, _READ):
-                rest += data
-                used = 0
-                for chunk in decode_chunks(rest):
-                    used += len(encode_chunk(chunk))
-                    yield chunk
-                rest = rest[used:]
-        finally:
-            os.close(descriptor)
+            return None
+        return SpooledOutput(file, list(_records(file)))
 
     def mend(self, call_id: CallId) -> int:
         """Cut a half-written record off a call's output; return the offset after the last byte."""
-        end = size = 0
-        for chunk in self.chunks(call_id):
-            end = chunk.offset + len(chunk.data)
-            size += len(encode_chunk(chunk))
+        extents = self.extents(call_id)
         if self.output_path(call_id).exists():
-            os.truncate(self.output_path(call_id), size)
-        return end
+            last = extents[-1] if extents else None
+            os.truncate(self.output_path(call_id), last.at + last.length if last else 0)
+        return extents[-1].offset + extents[-1].length if extents else 0
 
     def keep_body(self, call_id: CallId, data: bytes, *, durable: bool) -> None:
         """Write a call's body; `durable` waits until it survives a power cut."""
@@ -117,6 +145,30 @@ class Spool:
             for path in self.folder.iterdir()
             if len(path.name.removesuffix(".body")) == 32
         }
+
+
+def _records(file: BinaryIO | FileIO) -> Iterator[Extent]:
+    """Yield the whole records; the reader may move the file on within the one that it has."""
+    at = 0
+    while len(head := file.read(HEAD.size)) == HEAD.size:
+        offset, stream, length = HEAD.unpack(head)
+        at += HEAD.size
+        if not stream or at + length > os.fstat(file.fileno()).st_size:
+            return  # what a killed daemon left half-written, or what is being appended
+        yield Extent(offset, stream, at, length)
+        at += length
+        file.seek(at)
+
+
+def _copy(source: FilePart, to: int) -> int:
+    copied = 0
+    while copied < source.size:
+        at = source.offset + copied
+        some = os.sendfile(to, source.descriptor, at, source.size - copied)
+        if not some:
+            break  # it became shorter meanwhile
+        copied += some
+    return copied
 
 
 def no_space(path: Path, error: OSError) -> LimitError:

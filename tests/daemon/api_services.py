@@ -22,6 +22,7 @@ from deepd.model.approval import Approval, ApprovalState, Approved, Decision
 from deepd.model.call import OPEN, TERMINAL, Call, CallState, Chunk
 from deepd.model.caller import Caller
 from deepd.model.event import Dropped, Event
+from deepd.model.files import SpooledOutput
 from deepd.model.ids import CallId, ProfileName, SessionName, new_call_id
 from deepd.model.profile import Profile
 from deepd.model.sandbox import SandboxStats
@@ -183,6 +184,9 @@ class ScriptedCalls:
             async with self.changed:
                 if given == len(self.chunks[call_id]):
                     await self.changed.wait()
+
+    def open_output(self, call_id: CallId) -> SpooledOutput | None:
+        return None
 
     async def cancel(self, call_id: CallId, caller: Caller, reason: str = "") -> Call:
         self.end(call_id, CallState.CANCELLED, reason=reason)

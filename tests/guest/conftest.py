@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from deepd.engine.lane import Lane
 from deepd.engine.process import GuestProcess, ProcessStream, spawn_guest
 from deepd.guest.binary import guest_binary
 from deepd.guest.connection import Guest
@@ -56,3 +58,15 @@ async def guest(guest_stream: ProcessStream) -> AsyncIterator[Guest]:
 def sandbox(guest: Guest, workspace: Path) -> Sandbox:
     """Return a sandbox whose work dir is the workspace."""
     return Sandbox(guest, work_dir=str(workspace))
+
+
+@pytest.fixture
+async def stream(workspace: Path) -> AsyncIterator[ProcessStream]:
+    """Start a guest that can be met."""
+    user = f"{os.getuid()}:{os.getgid()}"
+    place = ["--work-dir", str(workspace), "--user", user, "--shell", "auto"]
+    with tempfile.TemporaryDirectory(prefix="deepd-lane-") as folder:
+        started = await spawn_guest([str(guest_binary()), *place, "--lane", folder])
+        started.lane = Lane(Path(folder), started.process.pid)
+        yield started
+        await started.process.stop()

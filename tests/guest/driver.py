@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HELLO, PING, OPEN, STDIN, ACK, KILL, RESIZE, FOLLOW, RELEASE, LEASE, SIGNAL, LANE = range(1, 13)
-WELCOME, PONG, OPENED, DATA, CREDIT, EXIT, STATE, LANED = range(65, 73)
+WELCOME, PONG, OPENED, DATA, CREDIT, EXIT, STATE, LANED, PASSED = range(65, 74)
 EXITED, SIGNALLED, TIMED_OUT, KILLED, OUTPUT, NOT_STARTED, FILE = range(1, 8)
 STAT, LIST, READ, WRITE, MKDIR, REMOVE, RENAME, REALPATH, WALK, SCAN, SYMLINK, CHMOD, UTIME = range(
     32, 45
@@ -29,7 +29,9 @@ PATIENCE = 30.0
 TAGS = {"id": 1, "kind": 2, "arg": 3, "env": 4, "cwd": 5, "flags": 6, "timeout": 7, "grace": 8}
 TAGS |= {"output_kill": 9, "rows": 10, "cols": 11, "path": 20, "path2": 21, "offset": 22}
 TAGS |= {"size": 23, "mode": 24, "options": 25, "glob": 26, "match": 27, "needle": 28}
+TAGS |= {"given": 29}
 SIZES = {"output_kill": "<Q", "offset": "<Q", "size": "<Q", "rows": "<H", "cols": "<H"}
+SIZES |= {"given": "<Q"}
 NO_ID = bytes(16)
 
 Value = int | str | bytes
@@ -222,6 +224,9 @@ class Driver:
         self.frames: list[Frame] = []
         self.welcome: list[tuple[int, bytes]] = []
         self.ended = False
+        self.descriptors: list[int] = []
+        """Those that came over the lane; the test closes them."""
+        self._lane: socket.socket | None = None
         self._channel = 0
         self._nonce = b""
 
@@ -229,6 +234,7 @@ class Driver:
         """Speak over a lane from now on, beginning with a whole frame."""
         connection.setblocking(False)  # noqa: FBT003 - its only argument
         self._in = self._out = connection.fileno()
+        self._lane = connection
         self.reader = Reader()
         self.reader.hunting = False
         self.ended = False
@@ -238,6 +244,7 @@ class Driver:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._in, self._out = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self._lane = None
         self.reader = Reader()
         self.outbox.clear()
         self.ended = False
@@ -249,6 +256,30 @@ class Driver:
     def send(self, kind: int, payload: bytes = b"", channel: int = 0, flags: int = 0) -> None:
         """Queue a frame."""
         self.write(encode(kind, payload, channel, flags))
+
+    def give(self, path: str, descriptor: int, inode: int, size: int, **values: Any) -> Call:
+        """Send a WRITE with a descriptor beside its frame, and wait for OPENED."""
+        assert self._lane is not None
+        assert not self.outbox
+        call = self.channel()
+        items: dict[str, Value] = {
+            "id": call.id,
+            "kind": WRITE,
+            "path": path,
+            "size": size,
+            "given": inode,
+        }
+        payload = fields([*items.items(), *values.items()])
+        socket.send_fds(self._lane, [encode(OPEN, payload, call.channel, FIN)], [descriptor])
+        self.wait(lambda: call.status is not None)
+        return call
+
+    def _receive(self) -> bytes:
+        if self._lane is None:
+            return os.read(self._out, 1 << 18)
+        data, descriptors, _, _ = socket.recv_fds(self._lane, 1 << 18, 16)
+        self.descriptors += descriptors
+        return data
 
     def step(self, timeout: float) -> None:
         """Send and receive once."""
@@ -263,7 +294,7 @@ class Driver:
             del self.outbox[:sent]
         if readable:
             try:
-                data = os.read(self._out, 1 << 18)
+                data = self._receive()
             except ConnectionResetError:
                 data = b""
             self.ended = not data

@@ -1,5 +1,5 @@
 /* libFuzzer: the reader and the parser of requests, over any bytes. Built with clang -fsanitize=fuzzer,address,undefined
- * from this file, wire.c, request.c and ids.c.
+ * from this file, wire.c, passing.c, request.c and ids.c.
  *
  * The first byte says in pieces of which size the rest arrives through a pipe; what comes out as a frame is parsed
  * as a request and as fields, and a frame must come out the same when it is written again.
@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     for (size_t at = 1; at < size; at += piece) {
         size_t some = size - at < piece ? size - at : piece;
-        if (write(pipe_ends[1], data + at, some) != (ssize_t)some || reader_fill(&reader, pipe_ends[0]) != (ssize_t)some)
+        if (write(pipe_ends[1], data + at, some) != (ssize_t)some || reader_fill(&reader, pipe_ends[0], NULL) != (ssize_t)some)
             abort();
         handle(&reader);
     }

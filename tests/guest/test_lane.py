@@ -7,37 +7,24 @@ import errno
 import hashlib
 import os
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deepd.engine.lane import Lane
-from deepd.engine.process import ProcessStream, spawn_guest
+from deepd.engine.process import ProcessStream
 from deepd.errors import CallLostError, ProtocolError
-from deepd.guest import fields, switch
-from deepd.guest.binary import guest_binary
+from deepd.guest import switch
 from deepd.guest.connection import Guest
 from deepd.guest.frames import Frame, FrameType, encode
 from deepd.guest.requests import Execute, FileOp, Kind
 from deepd.model.ids import new_call_id
-from tests.unit.peer import BOOT, Peer
+from tests.guest.meeting import go, laned
+from tests.unit.peer import Peer
 
 COUNT = Execute(("seq", "1", "200000"))
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 200_001))
-
-
-@pytest.fixture
-async def stream(workspace: Path) -> AsyncIterator[ProcessStream]:
-    """Start a guest that can be met."""
-    user = f"{os.getuid()}:{os.getgid()}"
-    place = ["--work-dir", str(workspace), "--user", user, "--shell", "auto"]
-    with tempfile.TemporaryDirectory(prefix="deepd-lane-") as folder:
-        started = await spawn_guest([str(guest_binary()), *place, "--lane", folder])
-        started.lane = Lane(Path(folder), started.process.pid)
-        yield started
-        await started.process.stop()
 
 
 async def rest(guest: Guest, request: Execute | FileOp, stdin: bytes = b"") -> bytes:
@@ -97,24 +84,11 @@ async def test_what_was_written_before_letting_go_arrives(
 Say = Callable[[Peer, Frame], None]
 
 
-def laned(number: int) -> bytes:
-    return encode(FrameType.LANED, 0, fields.u32(number))
-
-
 async def connected(folder: Path, answer: Say, *, pid: int = 0) -> Guest:
     """Connect to a guest of the test's own, which is offered a lane in the folder."""
     peer = Peer(answer)
     peer.stream.lane = Lane(folder, pid)
     return await asyncio.wait_for(Guest.connect(peer.stream), 20)
-
-
-def go(folder: Path, offer: Frame, said: bytes | None = None) -> socket.socket:
-    """Go to the meeting that was offered, as a guest does."""
-    told = dict(fields.parse_fields(offer.payload))
-    going = socket.socket(socket.AF_UNIX)
-    going.connect(str(folder / told[1].decode()))
-    going.sendall(told[2] + BOOT if said is None else said)
-    return going
 
 
 async def test_a_guest_that_says_no_stays(tmp_path: Path) -> None:

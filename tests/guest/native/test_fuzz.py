@@ -156,7 +156,10 @@ def fuzz(tmp_path: Path, seconds: int) -> str:
         pytest.skip("clang is not installed: no libFuzzer")
     made = tmp_path / "fuzz"
     source = TESTS / "fuzz_frames.c"
-    units = [str(source), *(str(HERE / name) for name in ("wire.c", "request.c", "ids.c"))]
+    units = [
+        str(source),
+        *(str(HERE / name) for name in ("wire.c", "passing.c", "request.c", "ids.c")),
+    ]
     sanitize = "-fsanitize=fuzzer,address,undefined"
     flags = ["-g", "-O1", sanitize, "-fno-sanitize-recover=undefined"]
     subprocess.run(["clang", *flags, "-o", str(made), *units], check=True, timeout=120)
