@@ -39,6 +39,24 @@ def test_a_reply_is_the_same_in_any_pieces(raw: bytes, step: int) -> None:
     assert parser.reply.status == 200
 
 
+@pytest.mark.parametrize("raw", [LENGTH, CHUNKED])
+def test_a_body_that_comes_by_itself_is_not_copied(raw: bytes) -> None:
+    parser = ReplyParser()
+    at = 0
+    pieces = []
+    while not parser.done:
+        is_body = parser.certain > 0
+        size = parser.certain
+        if not is_body:
+            size = raw.index(parser.ending, at) + len(parser.ending) - at
+        data = raw[at : at + size]
+        piece = parser.feed(data)
+        assert not is_body or piece is data
+        pieces.append(piece)
+        at += size
+    assert (b"".join(pieces), at) == (b"hello", len(raw))
+
+
 def test_a_reply_without_length_ends_with_the_connection() -> None:
     parser = ReplyParser()
     assert parser.feed(UNTIL_END) == b"hello"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deepd.errors import ConflictError
+from deepd.errors import ConflictError, LimitError
 from deepd.model.approval import Approved, Denied
 from deepd.model.body import Body
 from deepd.model.call import OPEN, CallState, Chunk
+from deepd.model.files import FilePart
 from deepd.model.ids import CallId
 from deepd.model.session import Session
 from deepd.store.store import Store
@@ -179,6 +181,56 @@ def test_half_a_record_at_the_end_of_the_spool_is_cut_off(store: Store) -> None:
     assert store.spool.mend(call.id) == 5
     store.spool.append(call.id, [Chunk(5, 1, b"again")])
     assert b"".join(chunk.data for chunk in store.spool.chunks(call.id)) == b"wholeagain"
+
+
+def test_a_file_becomes_a_record_that_is_read_in_pieces_and_found_by_its_place(
+    store: Store, tmp_path: Path
+) -> None:
+    call, data = make_call(), os.urandom(3 << 20)
+    source = part_of(tmp_path, data, offset=10, size=2_500_000)
+    store.spool.append(call.id, [Chunk(0, 1, b"first")])
+    assert store.spool.append_file(call.id, 5, source) == source.size
+    store.spool.append(call.id, [Chunk(2_500_005, 2, b"last")])
+    chunks = list(store.spool.chunks(call.id))
+    assert max(len(chunk.data) for chunk in chunks) <= 1 << 20
+    assert b"".join(chunk.data for chunk in chunks) == b"first" + data[10:2_500_010] + b"last"
+    assert [chunk.offset for chunk in chunks][:2] == [0, 5]
+    first, copied, last = store.spool.extents(call.id)
+    assert (first.length, copied.length, last.stream) == (5, 2_500_000, 2)
+    raw = store.spool.output_path(call.id).read_bytes()
+    assert raw[copied.at :][: copied.length] == data[10:2_500_010]
+    assert store.spool.mend(call.id) == 2_500_009
+
+
+def test_a_file_that_became_shorter_is_copied_as_it_is(store: Store, tmp_path: Path) -> None:
+    call = make_call()
+    source = part_of(tmp_path, b"short", offset=0, size=1000)
+    assert store.spool.append_file(call.id, 0, source) == 5
+    assert [chunk.data for chunk in store.spool.chunks(call.id)] == [b"short"]
+
+
+def test_a_copy_that_was_not_finished_is_no_record_and_is_cut_off(store: Store) -> None:
+    call = make_call()
+    store.spool.append(call.id, [Chunk(0, 1, b"whole")])
+    path = store.spool.output_path(call.id)
+    path.write_bytes(path.read_bytes() + bytes(13) + b"copied so far")
+    assert [chunk.data for chunk in store.spool.chunks(call.id)] == [b"whole"]
+    assert store.spool.mend(call.id) == 5
+    assert path.stat().st_size == 13 + 5
+
+
+def test_a_file_that_cannot_be_copied_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    call = make_call()
+    store.spool.append(call.id, [Chunk(0, 1, b"whole")])
+    folder = FilePart(os.open(tmp_path, os.O_RDONLY), 0, 10)
+    with pytest.raises(LimitError, match="cannot write"):
+        store.spool.append_file(call.id, 5, folder)
+    assert store.spool.output_path(call.id).stat().st_size == 13 + 5
+
+
+def part_of(folder: Path, data: bytes, *, offset: int, size: int) -> FilePart:
+    (folder / "source").write_bytes(data)
+    return FilePart(os.open(folder / "source", os.O_RDONLY), offset, size)
 
 
 def test_sessions_are_put_and_deleted(store: Store) -> None:
