@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deepd.engine.attach import AttachedStream, attach
 from deepd.engine.base import ByteStream
@@ -14,9 +14,6 @@ from deepd.engine.lane import Lane
 from deepd.engine.spec import STOP_GRACE, render_limits
 from deepd.errors import EngineError
 from deepd.model.profile import Limits
-
-if TYPE_CHECKING:
-    from docker import APIClient
 
 
 class Docker:
@@ -35,12 +32,9 @@ class Docker:
 
     async def stop(self, container: str) -> None:
         """Ask the guest to end, and kill it after a short grace; not running is no error."""
-
-        def stop(api: APIClient) -> None:
-            api.stop(container, timeout=STOP_GRACE)
-
+        path, query = f"/containers/{container}/stop", {"t": str(STOP_GRACE)}
         with suppress(NoContainerError):
-            await self._client.call("cannot stop the sandbox", stop)
+            await self._client.do("cannot stop the sandbox", "POST", path, query=query)
 
     async def update(self, container: str, limits: Limits) -> None:
         """Change the limits of a running container."""

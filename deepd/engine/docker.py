@@ -1,4 +1,4 @@
-"""The docker engine: containers through the docker SDK, streams and events without it."""
+"""The docker engine: what is asked of it for a sandbox; images come by the docker SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deepd.engine import http
 from deepd.engine.base import GUEST_PATH, ByteStream, EngineInfo, Progress
@@ -28,9 +28,6 @@ from deepd.errors import EngineError
 from deepd.model.ids import ContainerId
 from deepd.model.profile import Build, Limits
 from deepd.model.sandbox import Sandbox, SandboxSpec, SandboxStats
-
-if TYPE_CHECKING:
-    from docker import APIClient
 
 
 class DockerEngine:
@@ -86,20 +83,20 @@ class DockerEngine:
         )
 
     async def _about(self) -> dict[str, Any]:
-        about: dict[str, Any] = await self._client.call(
-            "cannot ask the engine about itself", lambda api: api.info()
-        )
+        about: dict[str, Any] = (
+            await self._client.do("cannot ask the engine about itself", "GET", "/info")
+        ).json()
         self._lanes.learn(about)
         return about
 
     async def observe(self) -> list[Sandbox]:
         """List the containers that carry our instance's labels, running or not."""
-        label = f"{INSTANCE}={self._instance}"
-        rows = await self._client.call(
-            "cannot list the sandboxes",
-            lambda api: api.containers(all=True, filters={"label": label}),
+        filters = json.dumps({"label": [f"{INSTANCE}={self._instance}"]})
+        query = {"all": "1", "filters": filters}
+        listed = await self._client.do(
+            "cannot list the sandboxes", "GET", "/containers/json", query=query
         )
-        read = (read_sandbox(row, self._instance) for row in rows)
+        read = (read_sandbox(row, self._instance) for row in listed.json())
         found = [sandbox for sandbox in read if sandbox is not None]
         self._lanes.observed(found)
         return [await self._with_losses(sandbox) for sandbox in found]
@@ -135,14 +132,15 @@ class DockerEngine:
         return container
 
     async def _create(self, spec: SandboxSpec, lane: Path | None) -> ContainerId:
-        body = render_container(spec, await self._guest.name(), lane)
-
-        def create(api: APIClient) -> str:
-            made = api.create_container_from_config(body, spec.name)  # type: ignore[no-untyped-call] # so are the stubs
-            return str(made["Id"])
-
-        doing = f"cannot create the sandbox {spec.name}"
-        return ContainerId(await self._client.call(doing, create, image=spec.image))
+        made = await self._client.do(
+            f"cannot create the sandbox {spec.name}",
+            "POST",
+            "/containers/create",
+            query={"name": spec.name},
+            body=render_container(spec, await self._guest.name(), lane),
+            image=spec.image,
+        )
+        return ContainerId(str(made.json()["Id"]))
 
     async def start(self, container: ContainerId) -> None:
         """Start it; already running is no error."""
@@ -159,7 +157,7 @@ class DockerEngine:
                 await self._start(container)
 
     async def _start(self, container: ContainerId) -> None:
-        await self._client.call("cannot start the sandbox", lambda api: api.start(container))
+        await self._client.do("cannot start the sandbox", "POST", f"/containers/{container}/start")
 
     async def stop(self, container: ContainerId) -> None:
         """Ask the guest to end, kill it after a short grace; not running is no error."""
@@ -187,19 +185,24 @@ class DockerEngine:
         doing = "cannot remove the sandbox"
         with suppress(NoContainerError):
             try:
-                await self._client.call(
-                    doing, lambda api: api.remove_container(container, force=True, v=True)
+                await self._client.do(
+                    doing, "DELETE", f"/containers/{container}", query={"force": "1", "v": "1"}
                 )
             except LeavingError:
-                await self._client.call(doing, lambda api: api.wait(container, condition="removed"))
+                await self._client.do(
+                    doing, "POST", f"/containers/{container}/wait", query={"condition": "removed"}
+                )
         self._cpu.pop(container, None)
         self._lost.pop(container, None)
         self._lanes.removed(container)
 
     async def claim(self, container: ContainerId, name: str) -> None:
         """Give a warm container its session's name; the name in use is `EngineError`."""
-        await self._client.call(
-            f"cannot name the sandbox {name}", lambda api: api.rename(container, name)
+        await self._client.do(
+            f"cannot name the sandbox {name}",
+            "POST",
+            f"/containers/{container}/rename",
+            query={"name": name},
         )
 
     async def update(self, container: ContainerId, limits: Limits) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from deepd.engine import http
 from deepd.engine.endpoint import Endpoint
 from deepd.engine.fault import down, refused
+from deepd.engine.kept import Kept
 from deepd.engine.ssh import Tunnel
 from deepd.engine.thread import Door
 from deepd.errors import EngineDownError, EngineError, EngineTimeoutError
@@ -53,6 +54,7 @@ class DockerClient:
     def __init__(self, endpoint: Endpoint, *, timeout: float) -> None:
         self.endpoint = endpoint
         self.timeout = timeout
+        self._kept = Kept()
         self._quick = Door(at_once=32)
         self._slow = Door(at_once=8)
         self._made: tuple[str, APIClient] | None = None
@@ -144,17 +146,39 @@ class DockerClient:
     async def ask_plainly(self, method: str, target: str, *, body: object = None) -> http.Reply:
         """Do the same with a path that names its own version."""
         try:
-            return await http.request(self.endpoint, method, target, body=body, within=self.timeout)
+            return await http.request(
+                self.endpoint, method, target, body=body, within=self.timeout, kept=self._kept
+            )
         except EngineDownError:
-            self._server = None
+            self._server = None  # what comes back may be another version
             raise
+
+    async def do(
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        image: str = "",
+    ) -> http.Reply:
+        """Send one request without the SDK and return the answer; a refusal is raised."""
+        try:
+            reply = await self.ask(method, path, query=query, body=body)
+        except EngineTimeoutError as error:
+            raise EngineTimeoutError(
+                f"{doing}: {error.detail}; it may still do it", next_step=error.next_step
+            ) from error
+        if reply.status >= 400:
+            raise refused(reply.status, reply.message(), doing=doing, image=image)
+        return reply
 
     async def inspect(self, container: str, *, doing: str) -> dict[str, Any]:
         """Return what the engine knows of a container."""
-        reply = await self.ask("GET", f"/containers/{container}/json")
-        if reply.status != 200:
-            raise refused(reply.status, reply.message(), doing=doing)
-        found: dict[str, Any] = reply.json()
+        found: dict[str, Any] = (
+            await self.do(doing, "GET", f"/containers/{container}/json")
+        ).json()
         return found
 
     async def target(self, path: str, query: Mapping[str, str] | None = None) -> str:
@@ -171,6 +195,7 @@ class DockerClient:
             self._asking.cancel()
         await self._quick.wait_until_idle(CLOSE_TIMEOUT)
         self._close()
+        await self._kept.aclose()
         if self._tunnel is not None:
             await self._tunnel.aclose()
 

@@ -96,15 +96,14 @@ class GuestVolume:
     async def _try_lock(self, name: str, image: str) -> str | None:
         """Return the id of a new filling container, or `None` when there is one already."""
         body = _filler(name, image, await self._hash())
-
-        def create(api: APIClient) -> str:
-            made = api.create_container_from_config(body, name)  # type: ignore[no-untyped-call] # so are the stubs
-            return str(made["Id"])
-
+        query = {"name": name}
         try:
-            return await self._client.call(_DOING, create)
+            made = await self._client.do(
+                _DOING, "POST", "/containers/create", query=query, body=body
+            )
         except NameTakenError:
             return None
+        return str(made.json()["Id"])
 
     async def _wait_for_other(self, name: str, like: str) -> None:
         """Wait until the filling container has gone; remove it when its process must have died."""
@@ -168,9 +167,11 @@ class GuestVolume:
 
     async def _remove(self, container: str) -> None:
         with suppress(EngineError):
-            await self._client.call(
+            await self._client.do(
                 "cannot remove a container",
-                lambda api: api.remove_container(container, force=True, v=True),
+                "DELETE",
+                f"/containers/{container}",
+                query={"force": "1", "v": "1"},
             )
 
     async def _hash(self) -> str:

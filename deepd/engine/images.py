@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from deepd.engine.base import Progress
 from deepd.engine.docker_client import DockerClient
@@ -83,14 +84,12 @@ class Images:
 
     async def _find(self, image: str) -> str | None:
         """Return the digest of an image that is here."""
-
-        def find(api: APIClient) -> str:
-            return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call] # so are the stubs
-
+        path = f"/images/{quote(image)}/json"
         try:
-            return await self._client.call(f"cannot look for {image}", find, image=image)
+            found = await self._client.do(f"cannot look for {image}", "GET", path, image=image)
         except ImageNotFoundError:
             return None
+        return str(found.json()["Id"])
 
     async def _share(
         self, key: str, progress: Progress, start: Callable[[_Work], Awaitable[str]]
