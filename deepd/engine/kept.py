@@ -18,25 +18,32 @@ class Kept:
 
     def __init__(self) -> None:
         self._idle: list[tuple[Endpoint, Connection]] = []
+        self._is_closed = False
 
     async def take(self, endpoint: Endpoint) -> Connection | None:
         """Return one to this endpoint on which nothing has come since: no byte, and no end."""
         while self._idle:
             to, (reader, writer) = self._idle.pop()
-            if to == endpoint and not _is_readable(writer) and await _is_silent(reader):
+            may_use = False
+            try:
+                may_use = to == endpoint and not _is_readable(writer) and await _is_silent(reader)
+            finally:
+                if not may_use:
+                    writer.transport.abort()
+            if may_use:
                 return reader, writer
-            writer.transport.abort()
         return None
 
     def give(self, endpoint: Endpoint, connection: Connection) -> None:
-        """Keep one for the next request, or close it where enough are kept."""
-        if len(self._idle) < MOST:
+        """Keep one for the next request, or close it where enough are kept or none is wanted."""
+        if len(self._idle) < MOST and not self._is_closed:
             self._idle.append((endpoint, connection))
         else:
             connection[1].transport.abort()
 
     async def aclose(self) -> None:
-        """Close all."""
+        """Close all, and those that come from now on."""
+        self._is_closed = True
         while self._idle:
             _, (_, writer) = self._idle.pop()
             writer.transport.abort()

@@ -128,3 +128,25 @@ async def test_a_request_is_not_repeated_when_its_connection_breaks(server: Serv
         with pytest.raises(EngineDownError):
             await server.ask(kept)
     assert server.requests == 2
+
+
+async def test_nothing_is_kept_any_more_once_all_were_closed(server: Server) -> None:
+    async with some_kept() as kept:
+        await server.ask(kept)
+    assert [await server.ask(kept) for _ in range(2)] == ["2", "3"]
+    await eventually(lambda: all(one.transport.is_closing() for one in server.connections))
+    assert len(server.connections) == 3
+
+
+async def test_a_request_that_is_cancelled_at_any_point_leaves_no_connection(
+    server: Server,
+) -> None:
+    async with some_kept() as kept:
+        for turns in range(12):
+            await server.ask(kept)
+            asking = asyncio.create_task(server.ask(kept))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.wait({asking})
+    await eventually(lambda: all(one.transport.is_closing() for one in server.connections))
