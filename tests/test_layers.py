@@ -58,6 +58,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "re2": ("sandbox/", "policy/", "daemon/"),
     "tree_sitter": ("policy/",),
     "pydantic": ("wire/", "config/", "server/"),
+    "pydantic_settings": ("config/environment.py",),
     "rich": ("cli/", "tui/"),
     "websockets": ("client/",),
 }

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from unicodedata import category, east_asian_width
 
 from deepd.errors import ProfileError
 from deepd.model.profile import Position
@@ -67,7 +65,9 @@ def as_dict(problem: Problem) -> dict[str, Any]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint that names the nearest known word, or nothing when none is near."""
-    near = difflib.get_close_matches(word[:80], list(known), n=1, cutoff=0.6)
+    from difflib import get_close_matches  # noqa: PLC0415 - most files have nothing wrong in them
+
+    near = get_close_matches(word[:80], list(known), n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else ""
 
 
@@ -131,6 +131,8 @@ def _shown(text: str) -> str:
 
 def _width(text: str) -> int:
     """Return how many columns of a terminal the text takes."""
+    from unicodedata import category, east_asian_width  # noqa: PLC0415 - the same
+
     return sum(
         0 if category(char)[0] == "M" else 2 if east_asian_width(char) in "WF" else 1
         for char in text

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from deepd.config import paths
 from deepd.config.document import Document, parse_document
@@ -32,7 +31,8 @@ def _folder(value: object) -> object:
     return paths.expanded(value, Path.cwd()) if isinstance(value, str) else value
 
 
-def _folders(value: object) -> object:
+def folders(value: object) -> object:
+    """Split what has several folders in one text."""
     return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
 
 
@@ -45,12 +45,10 @@ def _endpoint(value: str) -> str:
 Folder = Annotated[Path, BeforeValidator(_folder)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What holds for the whole daemon, whatever its profiles say."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
+    model_config = ConfigDict(
         extra="forbid",
         frozen=True,
         allow_inf_nan=False,
@@ -65,7 +63,7 @@ class Settings(BaseSettings):
     """The engine's endpoint; empty is what docker itself would use."""
     podman_host: Annotated[str, AfterValidator(_endpoint)] = ""
     """Podman's endpoint; empty is CONTAINER_HOST, else the socket of its service."""
-    allowed_roots: Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_folders)] = ()
+    allowed_roots: Annotated[tuple[Folder, ...], BeforeValidator(folders)] = ()
     """Where the sources of volumes may be; empty is the home and the profile's own folder."""
     start_concurrency: Annotated[int, BeforeValidator(_not_a_boolean)] = Field(
         default=4, ge=1, le=64
@@ -93,10 +91,24 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
         if name not in given and f"{PREFIX}{name.upper()}" not in environment
     }
     try:
-        return Settings(**(behind | given))
+        return _class_for(environment)(**(behind | given))
     except ValidationError as error:
         said = [_explain(detail, document, behind, given) for detail in error.errors()]
         raise SettingsError("\n".join(said)) from None
+
+
+def _class_for(environment: set[str]) -> type[Settings]:
+    """Return what reads the environment, if there is more in it than the folders.
+
+    Those two are found without it, as clients find them; and loading it would be a tenth of most
+    starts, for nothing.
+    """
+    others = Settings.model_fields.keys() - {"runtime_dir", "state_dir"}
+    if environment.isdisjoint(f"{PREFIX}{name.upper()}" for name in others):
+        return Settings
+    from deepd.config.environment import EnvironmentSettings  # noqa: PLC0415 - as said
+
+    return EnvironmentSettings
 
 
 def _read(file: Path) -> Document:

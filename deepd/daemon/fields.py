@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,7 +78,9 @@ class Fields:
     def end(self) -> None:
         """Refuse every field that nobody took."""
         for name in self._left:
-            near = difflib.get_close_matches(str(name), self._known, 1)
+            from difflib import get_close_matches  # noqa: PLC0415 - only a typo needs it
+
+            near = get_close_matches(str(name), self._known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(self._known)}"
             raise ArgumentsError(
                 f"{self._tool}: unknown argument {str(name)[:80]!r}; {hint}", next_step=hint
