@@ -35,4 +35,7 @@ from uvicorn.config import Config  # noqa: E402 - the package has to be there
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol  # noqa: E402
 from uvicorn.server import ServerState  # noqa: E402
 
+# The one name that its modules ask the package for.
+sys.modules["uvicorn"].__dict__.setdefault("Config", Config)
+
 __all__ = ["STATUS_LINE", "Config", "HttpToolsProtocol", "ServerState"]

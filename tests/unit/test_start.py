@@ -19,6 +19,22 @@ class Plugin:
 
 plugin = Plugin()
 """
+SERVING = """
+import asyncio
+import sys
+import deepd.daemon.daemon
+from deepd.config.paths import private_dir
+from deepd.config.settings import load_settings
+from deepd.server.guard import Guard
+from deepd.server.serve import serve
+
+async def main():
+    folder = private_dir(load_settings().runtime_dir)
+    async with serve(Guard(None), folder / "operator", folder / "agent"):
+        pass
+
+asyncio.run(main())
+"""
 ONLY_READY = """
 import gc
 import sys
@@ -46,27 +62,27 @@ def python(*argv: str, env: dict[str, str] | None = None) -> subprocess.Complete
     )
 
 
-def modules_after(code: str, env: dict[str, str]) -> set[str]:
-    return set(python("-c", f"{code}; import sys; print(*sys.modules)", env=env).stdout.split())
+def modules_of(code: str, folder: Path, **env: str) -> set[str]:
+    """Return what is loaded after a piece of code in an own process."""
+    result = python("-c", f"{code}\nprint(*sys.modules)", env=home(folder) | env)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
 
 
 def home(folder: Path) -> dict[str, str]:
     return {"DEEPD_STATE_DIR": f"{folder}/state", "DEEPD_RUNTIME_DIR": f"{folder}/run"}
 
 
-LOADING = "import deepd.daemon.daemon, deepd.config.settings; deepd.config.settings.load_settings()"
-
-
 def test_a_daemon_loads_nothing_that_its_first_answer_does_not_need(tmp_path: Path) -> None:
-    loaded = modules_after(LOADING, home(tmp_path))
+    loaded = modules_of(SERVING, tmp_path)
     assert "deepd.server.app" in loaded
     late = {"docker", "watchfiles", "websockets", "click", "multiprocessing", "tree_sitter"}
     assert not (late | {"difflib", "pydantic_settings"}) & loaded
 
 
 def test_what_reads_the_environment_is_loaded_where_it_has_a_setting(tmp_path: Path) -> None:
-    env = {**home(tmp_path), "DEEPD_ENGINE_TIMEOUT": "20"}
-    assert "pydantic_settings" in modules_after(LOADING, env)
+    loaded = modules_of(SERVING, tmp_path, DEEPD_ENGINE_TIMEOUT="20")
+    assert "pydantic_settings" in loaded
 
 
 def test_uvicorn_is_whole_for_whoever_asks_for_more_of_it() -> None:
