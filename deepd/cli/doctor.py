@@ -150,21 +150,21 @@ async def _ask_engine(docker_host: str, images: list[str]) -> list[Finding]:
     from deepd.engine.endpoint import find_endpoint  # noqa: PLC0415 - the same
 
     client = DockerClient(find_endpoint(docker_host), timeout=_WITHIN)
-    findings = [_check_guest((await client.server()).machine)]
-    for image in dict.fromkeys(images):
-        reply = await client.ask("GET", f"/images/{quote(image, safe='')}/json")
-        if reply.status == 200:
-            findings.append(ok("image", image))
-        else:
-            findings.append(
-                warn(
-                    "image",
-                    f"{image} is not here",
-                    f"it is pulled when needed: docker pull {image}",
-                )
-            )
-    await client.aclose()
+    try:
+        findings = [_check_guest((await client.server()).machine)]
+        for image in dict.fromkeys(images):
+            reply = await client.ask("GET", f"/images/{quote(image, safe='')}/json")
+            findings.append(_check_image(image, is_here=reply.status == 200))
+    finally:
+        await client.aclose()
     return findings
+
+
+def _check_image(image: str, *, is_here: bool) -> Finding:
+    if is_here:
+        return ok("image", image)
+    step = f"it is pulled when needed: docker pull {image}"
+    return warn("image", f"{image} is not here", step)
 
 
 def _check_guest(machine: str) -> Finding:

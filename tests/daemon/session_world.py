@@ -61,8 +61,7 @@ class Home:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            await daemon.sessions.aclose()
-            daemon.store.close()
+            await daemon.aclose()
 
     async def end(self) -> None:
         """Do what the end of a daemon does, when its sessions' part has ended: remove it all."""
@@ -70,8 +69,7 @@ class Home:
         try:
             await daemon.sessions.stop_all()
         finally:
-            await daemon.sessions.aclose()
-            daemon.store.close()
+            await daemon.aclose()
 
 
 @asynccontextmanager
@@ -101,8 +99,9 @@ class Daemon:
             allowed_roots=(home.folder,),
         )
         self.profiles = ProfileStore([home.profiles], settings, self.events.publish)
+        self.engine = home.engine_of(self.store.instance)
         self.sessions = SessionService(
-            home.engine_of(self.store.instance),
+            self.engine,
             self.store,
             self.profiles,
             self.events.publish,
@@ -114,6 +113,12 @@ class Daemon:
         self.gone: list[tuple[SessionName, ContainerId, str]] = []
         self.sessions.on_attached(lambda name, live: self.attached.append((name, live.container)))
         self.sessions.on_gone(lambda name, box, cause: self.gone.append((name, box, cause)))
+
+    async def aclose(self) -> None:
+        """Let go of everything; containers go on."""
+        await self.sessions.aclose()
+        await self.engine.aclose()
+        self.store.close()
 
     async def ready(self, name: SessionName = MAIN, within: float = 20.0) -> Live:
         """Wait for a session's sandbox."""

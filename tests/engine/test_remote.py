@@ -221,7 +221,7 @@ async def test_nothing_of_ssh_is_left_when_the_engine_is_let_go(
     tunnel = Path(engine._client.endpoint.path).parent
     assert tunnel.name.startswith("deepd-ssh-")
     attached = len(_ssh_processes(far))
-    assert attached >= 2  # the SDK's connection, and the guest's
+    assert attached >= 2  # the one that is kept, and the guest's
 
     # A stream that is let go ends its ssh, though the container goes on.
     await guest.aclose()
