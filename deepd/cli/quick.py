@@ -67,7 +67,7 @@ def _lines(pool: Pool, session: str, argv: list[str]) -> Iterator[dict[str, Any]
     from deepd.wire.octets import unpack_line  # noqa: PLC0415 - the same
 
     where = f"/v1/sessions/{http.segment(session)}/exec"
-    headers = {**_named(), "Idempotency-Key": os.urandom(16).hex(), "Accept": http.NDJSON}
+    headers = {**_named(), "Idempotency-Key": os.urandom(16).hex(), "Accept": http.RAW_LINES}
     parser = http.LineParser()
     gc.enable()
     for piece in pool.stream(http.json_request("POST", where, {"argv": argv}, headers), None):

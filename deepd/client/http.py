@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     Query = Mapping[str, str | int | float | bool | None]
 
 NDJSON = "application/x-ndjson"
+RAW_LINES = f"{NDJSON}; bytes=raw"
+"""The same, but the bytes of an output line follow it as they are; its `size` says how many."""
 _MAX_HEAD = 64 << 10
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -275,15 +277,47 @@ class ReplyParser:
 
 
 class LineParser:
-    """Takes pieces of an NDJSON stream and gives out its values."""
+    """Takes pieces of an NDJSON stream and gives out its values.
+
+    Bytes that follow their line are put into it as `data`.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._line: dict[str, Any] | None = None
+        """An output line whose bytes are still to come."""
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """Return the values of the lines that became whole."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return [json.loads(line) for line in lines if line.strip()]
+        self._rest += data
+        found: list[dict[str, Any]] = []
+        at = 0
+        while True:
+            if self._line is None:
+                end = self._rest.find(b"\n", at)
+                if end < 0:
+                    break
+                self._take(self._rest[at:end], found)
+                at = end + 1
+            else:
+                end = at + self._line["size"]
+                if end > len(self._rest):
+                    break
+                self._line["data"] = self._rest[at:end]
+                found.append(self._line)
+                self._line = None
+                at = end
+        self._rest = self._rest[at:]
+        return found
+
+    def _take(self, text: bytes, found: list[dict[str, Any]]) -> None:
+        if not text.strip():
+            return
+        line: dict[str, Any] = json.loads(text)
+        if line.get("kind") == "output" and isinstance(line.get("size"), int):
+            self._line = line
+        else:
+            found.append(line)
 
 
 def not_http() -> DeepdError:

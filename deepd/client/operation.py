@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from deepd.client.http import NDJSON, Reply, Request, json_request, segment, target
+from deepd.client.http import RAW_LINES, Reply, Request, json_request, segment, target
 from deepd.wire.octets import unpack
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def plain_request(
 
 def stream_request(where: str, query: Query | None = None) -> Request:
     """Return the request for lines that come as things happen."""
-    return Request("GET", target(where, query), {"Accept": NDJSON})
+    return Request("GET", target(where, query), {"Accept": RAW_LINES})
 
 
 # The daemon as a whole.
@@ -200,7 +200,7 @@ def execute(
 
 
 def execute_lines(name: str, body: Json, *, key: str | None = None) -> Request:
-    headers = {**_call_headers(key, wait=True), "Accept": NDJSON}
+    headers = {**_call_headers(key, wait=True), "Accept": RAW_LINES}
     return json_request("POST", _session(name, "/exec"), body, headers)
 
 

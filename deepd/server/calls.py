@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepd.errors import NotFoundError, TooLargeError
 from deepd.model.call import OPEN, Call
@@ -19,8 +18,8 @@ from deepd.server.reply import (
     Whole,
     empty_reply,
     json_reply,
-    lines_reply,
     location,
+    output_reply,
 )
 from deepd.server.request import (
     caller_of,
@@ -37,7 +36,6 @@ from deepd.server.request import (
 )
 from deepd.server.services import Services
 from deepd.server.submit import submit_call, wait_for_end
-from deepd.wire.encode import chunk_line
 from deepd.wire.models import CancelRequest, PtySize, SubmitCall
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ class CallRoutes:
                 "GET",
                 f"{_ONE}/output",
                 self.output,
-                "What it printed, as NDJSON; follow=1 until it ends",
+                "What it printed, as NDJSON; follow=1 until it ends; bytes=raw as for exec",
                 reply=NDJSON,
                 parameters=(number("after"), flag("follow")),
                 fails=NAMED,
@@ -168,8 +166,8 @@ class CallRoutes:
         after = query_number(request, "after", 0)
         if query_flag(request, "follow"):
             every = self._services.limits.held_line
-            return lines_reply(follow(self._calls, call, after=after, held_line=every))
-        return lines_reply(self._kept(call, after))
+            return output_reply(request, follow(self._calls, call, after=after, held_line=every))
+        return output_reply(request, self._calls.output(call.id, after=after))
 
     async def body(self, request: Request) -> ASGIApp:
         call = self._call(request)
@@ -215,10 +213,6 @@ class CallRoutes:
             return await self._calls.wait(call.id, timeout=seconds)
         except TimeoutError:
             return self._calls.get(call.id)
-
-    async def _kept(self, call: Call, after: int) -> AsyncIterator[dict[str, Any]]:
-        async for chunk in self._calls.output(call.id, after=after):
-            yield chunk_line(chunk)
 
 
 def call_of(services: Services, request: Request) -> Call:

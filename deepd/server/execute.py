@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from deepd.model.call import OPEN, Call
+from deepd.model.call import OPEN, Call, Chunk
 from deepd.server.endpoint import Endpoint
 from deepd.server.failures import CALL
 from deepd.server.outcome import Output, error_of, follow
 from deepd.server.parameter import MAKES_A_CALL
 from deepd.server.replies import CallTaken, ExecResult
-from deepd.server.reply import NDJSON, json_reply, lines_reply, location, problem_reply
+from deepd.server.reply import NDJSON, json_reply, location, output_reply, problem_reply
 from deepd.server.request import accepts, read_model, wants_no_wait
 from deepd.server.services import Services
 from deepd.server.submit import submit_call, wait_for_end
@@ -36,7 +36,8 @@ class ExecuteRoutes:
                 "POST",
                 "/v1/sessions/{session}/exec",
                 self.execute,
-                "Run a command; with Accept: application/x-ndjson its output as it comes",
+                "Run a command; with Accept: application/x-ndjson its output as it comes, and with"
+                " `; bytes=raw` after that the bytes of each output line follow it as they are",
                 body=ExecRequest,
                 reply=ExecResult,
                 taken=CallTaken,
@@ -51,7 +52,7 @@ class ExecuteRoutes:
             self._services, request, "execute", wanted.arguments(), options=wanted
         )
         if accepts(request, NDJSON):
-            return lines_reply(self._lines(call))
+            return output_reply(request, self._lines(call))
         if call.state in OPEN:
             if wanted.background or wants_no_wait(request):
                 return json_reply(CallTaken(call=call), 202, location(f"/v1/calls/{call.id}"))
@@ -68,7 +69,7 @@ class ExecuteRoutes:
             ExecResult(call=call, stdout=pack(stdout), stderr=pack(stderr), output=pack(both))
         )
 
-    async def _lines(self, call: Call) -> AsyncIterator[dict[str, Any]]:
+    async def _lines(self, call: Call) -> AsyncIterator[dict[str, Any] | Chunk]:
         first: dict[str, Any] = {"kind": "call", "call": call}
         yield first
         every = self._services.limits.held_line

@@ -17,7 +17,6 @@ from deepd.errors import (
 )
 from deepd.model.call import Call, CallState, Chunk
 from deepd.server.services import Calls
-from deepd.wire.encode import chunk_line
 
 
 def error_of(call: Call, output: bytes = b"") -> DeepdError | None:
@@ -77,14 +76,14 @@ class Output:
 
 async def follow(
     calls: Calls, call: Call, *, after: int = 0, held_line: float, paces: bool = False
-) -> AsyncIterator[dict[str, Any]]:
-    """Yield output lines as they come, now and then that the call is held, last how it ended."""
+) -> AsyncIterator[dict[str, Any] | Chunk]:
+    """Yield output as it comes, now and then that the call is held, last how it ended."""
     if call.state is CallState.HELD:
         yield _held(call)
     output = calls.output(call.id, after=after, follow=True, paces=paces)
     async for chunk in _ticking(output, held_line):
         if chunk is not None:
-            yield chunk_line(chunk)
+            yield chunk
         elif (now := calls.get(call.id)).state is CallState.HELD:
             yield _held(now)
     ended = await calls.wait(call.id)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
 from deepd.errors import DeepdError
+from deepd.model.call import Chunk
 from deepd.server.request import given_up_when_gone
-from deepd.wire.encode import encode, encode_line
+from deepd.wire.encode import encode, encode_line, output_line, raw_output_line
 from deepd.wire.problems import CONTENT_TYPE, status_of, to_problem
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 NDJSON = "application/x-ndjson"
+RAW_LINES = f"{NDJSON}; bytes=raw"
 SSE = "text/event-stream"
 OCTETS = "application/octet-stream"
 
@@ -90,6 +92,13 @@ def lines_reply(values: AsyncIterator[Any]) -> Stream:
     return Stream(_lines(values), NDJSON)
 
 
+def output_reply(request: Request, values: AsyncIterator[Any]) -> Stream:
+    """Return values as NDJSON, in which output is as the caller accepts it: packed, or raw."""
+    if RAW_LINES in request.headers.get("accept", ""):
+        return Stream(_lines(values, raw_output_line), RAW_LINES)
+    return lines_reply(values)
+
+
 def batches_reply(batches: AsyncIterator[Sequence[Any]]) -> Stream:
     """Return values as NDJSON, those that come together in one piece."""
     return Stream(_batches(batches), NDJSON)
@@ -103,10 +112,12 @@ async def _batches(batches: AsyncIterator[Sequence[Any]]) -> AsyncIterator[bytes
         yield _error_line(error)
 
 
-async def _lines(values: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+async def _lines(
+    values: AsyncIterator[Any], of_output: Callable[[Chunk], bytes] = output_line
+) -> AsyncIterator[bytes]:
     try:
         async for value in values:
-            yield encode_line(value)
+            yield of_output(value) if isinstance(value, Chunk) else encode_line(value)
     except DeepdError as error:
         yield _error_line(error)
 

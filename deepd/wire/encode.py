@@ -44,14 +44,16 @@ def _taking(names: tuple[str, ...]) -> Callable[[Any], Any]:
     return lambda value: tuple(getattr(value, name) for name in names)
 
 
-def chunk_line(chunk: Chunk) -> dict[str, Any]:
+def output_line(chunk: Chunk) -> bytes:
     """Return a piece of output as a line of a stream."""
-    return {
-        "kind": "output",
-        "offset": chunk.offset,
-        "stream": chunk.stream,
-        **pack(chunk.data),
-    }
+    head = {"kind": "output", "offset": chunk.offset, "stream": chunk.stream}
+    return encode_line(head | pack(chunk.data))
+
+
+def raw_output_line(chunk: Chunk) -> bytes:
+    """Return the same, with the bytes after the line and how many there are in it."""
+    head = {"kind": "output", "offset": chunk.offset, "stream": chunk.stream}
+    return encode_line(head | {"size": len(chunk.data)}) + chunk.data
 
 
 def _plain(value: Any) -> Any:

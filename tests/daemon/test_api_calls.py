@@ -64,6 +64,20 @@ async def test_exec_streams_the_output_as_it_comes(tmp_path: Path) -> None:
         assert rest[0]["call"]["exit_code"] == 0
 
 
+async def test_output_lines_are_packed_unless_raw_bytes_are_asked_for(tmp_path: Path) -> None:
+    body = b'{"command": "both"}'
+    head = b"POST /v1/sessions/main/exec HTTP/1.1\r\nConnection: close\r\n"
+    head += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    async with served(tmp_path) as api:
+        plain = await api.raw(head + b"Accept: application/x-ndjson\r\n\r\n" + body)
+        raw = await api.raw(head + b"Accept: application/x-ndjson; bytes=raw\r\n\r\n" + body)
+    assert b"content-type: application/x-ndjson\r\n" in plain
+    assert b'"stream":1,"text":"out\\n"}\n' in plain
+    assert b"content-type: application/x-ndjson; bytes=raw\r\n" in raw
+    assert b'"stream":1,"size":4}\nout\n' in raw
+    assert b'"size":2}\n\xff\n' in raw
+
+
 async def test_a_held_stream_says_now_and_then_that_it_is_held(tmp_path: Path) -> None:
     async with served(tmp_path, Limits(held_line=0.05)) as api:
         kinds = []

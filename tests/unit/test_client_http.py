@@ -101,6 +101,21 @@ def test_lines_are_given_out_when_they_are_whole() -> None:
     assert parser.feed(b'1}\n\n{"a":2}\n{') == [{"a": 1}, {"a": 2}]
 
 
+@pytest.mark.parametrize("step", [1, 3, 50, 1000])
+def test_bytes_that_follow_their_line_are_its_data(step: int) -> None:
+    raw = (
+        b'{"kind":"call"}\n{"kind":"output","size":4}\n\n{}\n'
+        b'{"kind":"output","text":"t"}\n{"kind":"output","size":0}\n'
+        b'{"kind":"output","size":2}\n\xff\x00{"kind":"end","size":3}\n'
+    )
+    parser = LineParser()
+    lines = []
+    for at in range(0, len(raw), step):
+        lines += parser.feed(raw[at : at + step])
+    assert [line["kind"] for line in lines] == ["call", *["output"] * 4, "end"]
+    assert [line.get("data") for line in lines] == [None, b"\n{}\n", None, b"", b"\xff\x00", None]
+
+
 def test_paths_and_queries_keep_every_byte() -> None:
     assert segment("a/b") == "a%2Fb"
     assert quote("a b+ü%") == "a%20b%2B%C3%BC%25"

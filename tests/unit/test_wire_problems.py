@@ -12,7 +12,7 @@ from deepd.errors import BY_CODE, CallTimeoutError, DeepdError, FileError, Profi
 from deepd.model.call import Call, CallState, Chunk
 from deepd.model.ids import ProfileName, SessionName, new_call_id
 from deepd.model.profile import Position
-from deepd.wire.encode import chunk_line, encode, encode_line
+from deepd.wire.encode import encode, output_line, raw_output_line
 from deepd.wire.octets import pack, unpack
 from deepd.wire.problems import TABLE, from_problem, status_of, to_problem
 
@@ -95,8 +95,30 @@ def test_dataclasses_are_encoded_by_their_fields() -> None:
     )
     value = json.loads(encode({"calls": [call]}))["calls"][0]
     assert (value["state"], value["args"]["where"], value["exit_code"]) == ("held", "/x", None)
-    line = json.loads(encode_line(chunk_line(Chunk(5, 2, b"\xfe"))))
+    line = json.loads(output_line(Chunk(5, 2, b"\xfe")))
     assert line == {"kind": "output", "offset": 5, "stream": 2, "base64": "/g=="}
+    line, data = raw_output_line(Chunk(5, 2, b"\xfe\n")).split(b"\n", 1)
+    assert json.loads(line) == {"kind": "output", "offset": 5, "stream": 2, "size": 2}
+    assert data == b"\xfe\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "form"),
+    [
+        (b"", "text"),
+        (b"a\0b", "text"),
+        (bytes(100), "text"),
+        (bytes(5000), "base64"),
+        (b"x" * 100_000 + bytes(1000), "text"),
+        (b"x" * 10_000 + bytes(1000), "base64"),
+        ("\u4f60\u597d" * 10_000, "text"),
+    ],
+)
+def test_bytes_are_text_where_people_could_read_it(data: bytes | str, form: str) -> None:
+    raw = data.encode() if isinstance(data, str) else data
+    packed = pack(raw)
+    assert list(packed) == [form]
+    assert unpack(packed) == raw
 
 
 def test_what_is_not_json_is_not_sent() -> None:
