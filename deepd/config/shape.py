@@ -27,6 +27,7 @@ class Table(BaseModel):
         frozen=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,
+        defer_build=True,  # else each is built alone, and then once more in what it is part of
     )
 
 

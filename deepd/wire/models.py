@@ -20,7 +20,8 @@ _Environment = Annotated[
 class RequestModel(BaseModel):
     """The body of a request."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # Each is built with the first request of its kind: no start of a daemon waits for all.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class PtySize(RequestModel):

@@ -53,12 +53,13 @@ main(sys.argv[1:])
 
 
 def python(*argv: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    own = {name: text for name, text in os.environ.items() if name != "PYDANTIC_DISABLE_PLUGINS"}
     return subprocess.run(
         [sys.executable, *argv],
         check=False,
         capture_output=True,
         text=True,
-        env=os.environ | (env or {}),
+        env=own | (env or {}),
     )
 
 
