@@ -123,12 +123,19 @@ class Desk:
         """Note what is true now, and tell it."""
         self._note(action, made)
         match action:
+            case Claim(sandbox=sandbox, session=session, profile=profile):
+                self._keeper.claimed(sandbox.id, session.name)
+                self._keeper.offer(session.name, profile)
+                await asyncio.sleep(0)  # whoever waits for it goes first, then what is to be told
             case Stop(sandbox=sandbox):
                 await self._keeper.detach(sandbox)
             case Remove(sandbox=sandbox):
                 await self._remove_warm_folder(sandbox)
             case _:
                 pass
+        if isinstance(action, Create | Claim):
+            name, generation = action.session.name, action.session.generation + 1
+            self._books.ledger.note(name, generation=generation)
         if news := news_of(action, made):
             self._publish(news.kind, session=news.session, **news.data)
         for name in self._about(action):
@@ -136,7 +143,7 @@ class Desk:
 
     def _note(self, action: Action, made: ContainerId | None) -> None:
         match action:
-            case Create() | CreateWarm() | Claim():
+            case Create() | CreateWarm() if made:
                 self._note_made(action, made)
             case Start(sandbox=sandbox):
                 self._started_at[sandbox.id] = self._books.clock()
@@ -164,17 +171,11 @@ class Desk:
             self._books.ledger.touch(name)
         self._keeper.offer(name, self._books.profile(action.sandbox.profile))
 
-    def _note_made(self, action: Create | CreateWarm | Claim, made: ContainerId | None) -> None:
+    def _note_made(self, action: Create | CreateWarm, made: ContainerId) -> None:
         name = SessionName("") if isinstance(action, CreateWarm) else action.session.name
-        if isinstance(action, Claim):
-            self._keeper.claimed(action.sandbox.id, name)
-            self._keeper.offer(name, action.profile)
-        elif made:
-            setup: Setup = "" if action.profile.setup else "done"
-            record = Record(action.profile.name, name, setup, action.profile.work_dir)
-            self._records.put(made, record.with_limits(action.profile.limits))
-        if not isinstance(action, CreateWarm):
-            self._books.ledger.note(name, generation=action.session.generation + 1)
+        setup: Setup = "" if action.profile.setup else "done"
+        record = Record(action.profile.name, name, setup, action.profile.work_dir)
+        self._records.put(made, record.with_limits(action.profile.limits))
 
     def failed(self, action: Action, failure: Failure) -> None:
         """Tell what is not done, once it is more than a hiccup."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -26,10 +25,12 @@ from deepd.reconcile.action import (
     keys,
     lane,
 )
+from deepd.reconcile.alarm import Alarm
 from deepd.reconcile.backoff import Backoff
 from deepd.reconcile.executor import Executor
 from deepd.reconcile.facts import Failure, World
-from deepd.reconcile.plan import plan, profile_of
+from deepd.reconcile.plan import Plan, plan, profile_of
+from deepd.reconcile.view import View, is_listed
 
 logger = logging.getLogger(__name__)
 
@@ -86,27 +87,26 @@ class Reconciler:
         self.backoff = backoff or Backoff()
         self.down: EngineError | None = None
         """Why the engine does not answer, as of the last look."""
-        self.sandboxes: tuple[Sandbox, ...] = ()
-        """What the last look saw."""
+        self._view = View()
         self._images: set[str] = set()
-        self._look_now = False
-        self._next_look = math.inf
-        self._woken = asyncio.Event()
+        self._alarm = Alarm(clock)
         self._busy: dict[str, Action] = {}
         self._touched: set[str] = set()
-        self._acting: dict[asyncio.Task[None], Action] = {}
+        self._acting: dict[asyncio.Task[bool], Action] = {}
         self._tasks: asyncio.TaskGroup | None = None
 
     def wake(self) -> None:
         """Ask for a look."""
-        self._look_now = True
-        self._woken.set()
+        self._alarm.now()
 
     def wake_by(self, at: float) -> None:
         """Ask for a look at that time of the clock, if there is none before."""
-        if at < self._next_look:
-            self._next_look = at
-            self._woken.set()
+        self._alarm.by(at)
+
+    @property
+    def sandboxes(self) -> tuple[Sandbox, ...]:
+        """What the engine is known to have."""
+        return self._view.sandboxes
 
     @property
     def images(self) -> frozenset[str]:
@@ -130,8 +130,6 @@ class Reconciler:
             tasks.create_task(self._watch(), name="watch the engine")
             pause = DOWN_FIRST
             while True:
-                self._look_now = False
-                self._next_look = math.inf
                 wake_at = await self.look()
                 if self.down:
                     wake_at = self._clock() + pause
@@ -140,37 +138,63 @@ class Reconciler:
                     pause = DOWN_FIRST
                 self.wake_by(self._clock() + self._resync)
                 self.wake_by(wake_at or math.inf)
-                await self._wait()
+                await self._alarm.wait()
 
     async def look(self) -> float | None:
         """See what is there and begin what should be done; return when to look again."""
         # What is worked on at any moment while the engine answers is left out: the list may show
         # the world before an action that is over when the list arrives.
         self._touched = set(self._busy)
+        self._view.asking()
+        self._alarm.reset()
         try:
             sandboxes = await self._engine.observe()
         except EngineError as error:
             self._engine_is(error)
             return None
         self._engine_is(None)
-        self.sandboxes = tuple(sandboxes)
+        self._view.listed(sandboxes)
         self._desk.observed(sandboxes, frozenset(self._touched))
-        decided = plan(self._world(), sandboxes, self._clock())
+        decided = self._plan()
         for action in decided.actions:
             if self._touched.isdisjoint(keys(action)):
                 self._begin(action)
         return decided.wake_at
 
     def glance(self) -> None:
-        """Claim what is warm at once, without asking the engine what it has.
+        """Begin at once what brings sessions up, by what is known, without asking the engine.
 
-        A stale view does no harm: a claim of what is gone or taken fails, and a look follows.
+        What is not known does no harm: a claim of what is gone or taken, and a name that is in use,
+        are refused, and a look follows.
         """
-        if self.down is None and self._tasks:
-            for action in plan(self._world(), self.sandboxes, self._clock()).actions:
-                if isinstance(action, Claim) and self._busy.keys().isdisjoint(keys(action)):
-                    self._begin(action)
-        self.wake()
+        is_under_way = False
+        if self.down is None and self._tasks and self._view.is_known:
+            for action in self._plan().actions:
+                if isinstance(action, Claim | Create):
+                    self._begin_if_free(action)
+                    is_under_way = True
+        if is_under_way:
+            self._alarm.soon()
+        else:
+            self.wake()
+
+    def _is_followed(self, done: Action) -> bool:
+        """Begin what follows in the same session by what is known; tell if no look is needed."""
+        if not isinstance(done, Create | Start | Attach):
+            return isinstance(done, Claim)
+        for step in self._plan().actions:
+            if isinstance(step, Start | Attach | SetUp) and not keys(done).isdisjoint(keys(step)):
+                if isinstance(step, Attach) and not is_listed(step.sandbox):
+                    return False
+                self._begin_if_free(step)
+        return True
+
+    def _begin_if_free(self, action: Action) -> None:
+        if self._busy.keys().isdisjoint(keys(action)):
+            self._begin(action)
+
+    def _plan(self) -> Plan:
+        return plan(self._world(), self._view.sandboxes, self._clock())
 
     def _world(self) -> World:
         return self._desk.world(self.images, self.backoff.failures)
@@ -186,18 +210,22 @@ class Reconciler:
         self._acting[task] = action
         task.add_done_callback(lambda task: self._end(task, action))
 
-    def _end(self, task: asyncio.Task[None], action: Action) -> None:
+    def _end(self, task: asyncio.Task[bool], action: Action) -> None:
         # Also for a task that was cancelled before it began.
         del self._acting[task]
         self._release(action)
-        self.wake()
+        if not task.cancelled() and task.exception() is None and task.result():
+            self._alarm.soon()
+        else:
+            self.wake()
 
     def _release(self, action: Action) -> None:
         for key in keys(action):
             if self._busy.get(key) is action:
                 del self._busy[key]
 
-    async def _attempt(self, action: Action) -> None:
+    async def _attempt(self, action: Action) -> bool:
+        """Carry it out; tell whether the look after it can wait."""
         try:
             made = await self._executor.execute(action)
         except DeepdError as error:
@@ -206,8 +234,12 @@ class Reconciler:
             self._failed(action, SandboxError(f"{_verb(action)}: {error}"))
         else:
             self._succeeded(action)
+            self._view.done(action, made)
             # Nobody works on the same thing before it is noted what is true of it now.
             await self._desk.done(action, made)
+            self._release(action)
+            return self._is_followed(action)
+        return False
 
     def _succeeded(self, action: Action) -> None:
         match action:
@@ -242,21 +274,13 @@ class Reconciler:
         if was_down != (error is not None):
             self._desk.engine_changed(error)
 
-    async def _wait(self) -> None:
-        """Wait until a look is due; what is asked for meanwhile may make it due sooner."""
-        while not self._look_now and (seconds := self._next_look - self._clock()) > 0:
-            self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                    await self._woken.wait()
-
     async def _watch(self) -> None:
         pause = DOWN_FIRST
         while True:
             try:
                 async for _ in self._engine.watch():
                     pause = DOWN_FIRST
-                    self.wake()
+                    self._alarm.soon()
             except EngineError as error:
                 logger.debug("cannot watch the engine: %s", error)
             await asyncio.sleep(pause)

@@ -160,9 +160,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
+        self.real: Callable[[], float] | None = None
+        """Time that passes by itself."""
 
     def __call__(self) -> float:
-        return self.now
+        return self.real() if self.real else self.now
 
 
 class Bench:
@@ -354,7 +356,7 @@ async def test_a_create_that_timed_out_and_happened_is_not_repeated(tmp_path: Pa
 
 async def test_an_idle_deadline_is_a_look_of_its_own(tmp_path: Path) -> None:
     bench = Bench(tmp_path, facts(last_active=1_000_000.0), idle_timeout=0.3)
-    bench.reconciler._clock = asyncio.get_running_loop().time
+    bench.clock.real = asyncio.get_running_loop().time
     now = asyncio.get_running_loop().time()
     bench.desk.wanted = {SessionName("main"): facts(last_active=now)}
     async with bench.running():
@@ -364,7 +366,7 @@ async def test_an_idle_deadline_is_a_look_of_its_own(tmp_path: Path) -> None:
 
 async def test_a_look_can_be_asked_for_at_a_time(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.reconciler._clock = asyncio.get_running_loop().time
+    bench.clock.real = asyncio.get_running_loop().time
     async with bench.running():
         await eventually(lambda: bench.engine.requests == ["observe"])
         bench.reconciler.wake_by(asyncio.get_running_loop().time() + 0.05)
