@@ -19,8 +19,9 @@ from deepd.errors import (
     SandboxError,
 )
 from deepd.model.ids import ProfileName, SessionName
+from deepd.reconcile.alarm import SOON
 from deepd.reconcile.facts import SetupError
-from tests.daemon.session_world import MAIN, Home, new_home, run
+from tests.daemon.session_world import MAIN, Daemon, Home, new_home, run
 from tests.eventually import eventually
 
 
@@ -282,6 +283,64 @@ async def test_a_warm_sandbox_is_claimed_in_a_moment_with_its_workspace(home: Ho
         home.world.delay.clear()
         daemon.sessions.reconciler.wake()
         await eventually(lambda: len(daemon.running) == 2, within=20)
+
+
+async def test_a_claim_is_one_request_to_the_engine_and_the_pool_is_filled_after_it(
+    home: Home,
+) -> None:
+    home.write(text="warm = 1\nsessions = []\n")
+    async with home.daemon() as daemon:
+        await eventually(lambda: [w.attached for w in daemon.warm] == [True])
+        await eventually(lambda: not daemon.sessions.plan())
+        await came_to_rest(daemon)
+        before = len(home.world.actions)
+        daemon.sessions.open(MAIN)
+        live = await daemon.ready()
+        assert await run(live, "echo on", "/") == "on\n"
+        asked = [verb for verb, _ in home.world.actions[before:]]
+        assert asked[0] == "claim"
+        await eventually(lambda: [w.attached for w in daemon.warm if w.attached] == [True])
+        asked = [verb for verb, _ in home.world.actions[before:] if verb != "observe"]
+        assert asked == ["claim", "create", "start", "open"]
+
+
+async def test_a_session_that_is_made_is_three_requests_to_the_engine(home: Home) -> None:
+    home.write()
+    home.write("other", "sessions = []\n")
+    async with home.daemon() as daemon:
+        await daemon.ready()
+        await came_to_rest(daemon)
+        before = len(home.world.actions)
+        daemon.sessions.open(SessionName("second"), ProfileName("other"))
+        await daemon.ready(SessionName("second"))
+        asked = [verb for verb, _ in home.world.actions[before:]]
+        assert [verb for verb in asked if verb != "observe"] == ["create", "start", "open"]
+        assert asked[:2] == ["create", "start"]
+
+
+async def test_a_guest_that_died_in_the_pool_is_replaced_for_who_claimed_it(home: Home) -> None:
+    home.write(text="warm = 1\nsessions = []\n")
+    async with home.daemon() as daemon:
+        await eventually(lambda: [w.attached for w in daemon.warm] == [True])
+        (warm,) = daemon.running
+        home.world.kill(warm)
+        # Nobody has seen it yet, so that it is claimed all the same, or seen just then.
+        daemon.sessions.open(MAIN)
+        await daemon.ready()
+        await eventually(lambda: warm not in daemon.running and daemon.sessions.live(MAIN))
+        live = await daemon.ready()
+        assert live.container != warm
+        assert await run(live, "echo on", "/") == "on\n"
+        await eventually(lambda: len(daemon.running) == 2)
+        assert warm not in home.world.containers
+
+
+async def came_to_rest(daemon: Daemon) -> None:
+    """Wait until the engine is asked nothing more, for longer than a look may be put off."""
+    seen = -1
+    while seen != len(daemon.world.actions):
+        seen = len(daemon.world.actions)
+        await asyncio.sleep(SOON * 5)
 
 
 async def test_a_claimed_sandbox_is_adopted_after_a_restart(home: Home) -> None:

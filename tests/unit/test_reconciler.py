@@ -393,6 +393,52 @@ async def test_a_glance_claims_what_is_warm_without_a_list(tmp_path: Path) -> No
     assert not list(tmp_path.glob(f".warm-{warm.warm_id}"))
 
 
+async def test_the_next_step_does_not_wait_for_a_list(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, facts("a"))
+    answers = asyncio.Event()
+    answers.set()
+
+    async def hold(verb: str) -> None:
+        if verb == "observe":
+            await answers.wait()
+
+    bench.engine.before = hold
+    async with bench.running():
+        await eventually(lambda: bench.is_settled and not bench.reconciler._busy)
+        answers.clear()
+        bench.desk.wanted[SessionName("b")] = facts("b")
+        bench.reconciler.glance()
+        await eventually(
+            lambda: (
+                [box.state for box in bench.engine.sandboxes.values()] == [SandboxState.RUNNING] * 2
+            )
+        )
+        # Which image it is of only a list tells, and what calls are approved for depends on that.
+        assert not bench.is_settled
+        answers.set()
+        await eventually(lambda: bench.is_settled, within=2)
+    assert bench.desk.failures == []
+    assert bench.engine.requests.count("create") == 2
+
+
+async def test_a_glance_before_the_first_list_makes_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, facts())
+    bench.reconciler._images.add(IMAGE)
+    answers = asyncio.Event()
+
+    async def hold(verb: str) -> None:
+        if verb == "observe":
+            await answers.wait()
+
+    bench.engine.before = hold
+    async with bench.running():
+        await eventually(lambda: "observe" in bench.engine.requests)
+        bench.reconciler.glance()
+        assert bench.reconciler.doing("session main") is None
+        answers.set()
+        await eventually(lambda: bench.is_settled, within=2)
+
+
 async def test_a_claim_that_fails_half_way_leaves_the_workspace_and_no_container(
     tmp_path: Path,
 ) -> None:
