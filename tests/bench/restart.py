@@ -68,12 +68,17 @@ def _all_but_the_store(_folder: str, names: list[str]) -> list[str]:
     return [name for name in names if not name.startswith("deepd.db")]
 
 
-def _start(place: Place) -> float:
-    # A daemon forgets old calls as it runs: each start is to find all of them.
+def _put_back(place: Place) -> None:
+    """Have all calls there again, and on the disk: a daemon forgets old ones as it runs."""
     for left in place.state.glob("deepd.db*"):
         left.unlink()
     for kept in _kept(place).iterdir():
-        copy(kept, place.state)
+        with Path(copy(kept, place.state)).open("rb") as copied:
+            os.fsync(copied.fileno())
+
+
+def _start(place: Place) -> float:
+    _put_back(place)
     command = [sys.executable, "-m", "deepd", "run"]
     command += [word for path in place.profiles for word in ("-c", str(path))]
     with (place.home / "log").open("ab") as log:
