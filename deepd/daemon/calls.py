@@ -118,6 +118,12 @@ class CallService:
         if len(self._open) >= MAX_OPEN:
             raise LimitError(f"{MAX_OPEN} calls are open", next_step="wait for some to end")
         profile = self._profile(submit)
+        if self._sessions.live(submit.session) is None:
+            # What brings its sandbox up asks the engine now, and what follows is done meanwhile:
+            # a turn of the loop in which it is asked, and one in which that is sent.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            profile = self._sessions.profile_of(submit.session)
         request = self._parse(submit, profile)
         live = self._sessions.live(submit.session)
         resolved = await resolved_path(profile, submit.tool, submit.args, live)

@@ -140,7 +140,7 @@ async def stream(
 async def _request(
     endpoint: Endpoint, method: str, target: str, body: object, kept: Kept | None
 ) -> Reply:
-    connection = kept and await kept.take(endpoint)
+    connection = kept and kept.take(endpoint)
     reader, writer = connection or await _connect(endpoint)
     may_keep = False
     try:

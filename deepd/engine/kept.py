@@ -20,18 +20,13 @@ class Kept:
         self._idle: list[tuple[Endpoint, Connection]] = []
         self._is_closed = False
 
-    async def take(self, endpoint: Endpoint) -> Connection | None:
+    def take(self, endpoint: Endpoint) -> Connection | None:
         """Return one to this endpoint on which nothing has come since: no byte, and no end."""
         while self._idle:
             to, (reader, writer) = self._idle.pop()
-            may_use = False
-            try:
-                may_use = to == endpoint and not _is_readable(writer) and await _is_silent(reader)
-            finally:
-                if not may_use:
-                    writer.transport.abort()
-            if may_use:
+            if to == endpoint and not _is_readable(writer) and _is_silent(reader):
                 return reader, writer
+            writer.transport.abort()
         return None
 
     def give(self, endpoint: Endpoint, connection: Connection) -> None:
@@ -62,13 +57,12 @@ def _is_readable(writer: asyncio.StreamWriter) -> bool:
     return bool(poll.poll(0))
 
 
-async def _is_silent(reader: asyncio.StreamReader) -> bool:
-    """Tell whether nothing was read: it would not be an answer to us."""
+def _is_silent(reader: asyncio.StreamReader) -> bool:
+    """Tell whether the loop has read nothing either: then a read has to wait, and is given up."""
+    reading = reader.read(1)
     try:
-        async with asyncio.timeout(0):
-            await reader.read(1)
-    except TimeoutError:
-        return True
-    except OSError:
+        reading.send(None)
+    except (StopIteration, OSError):
         return False
-    return False
+    reading.close()
+    return True
