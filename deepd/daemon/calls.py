@@ -367,6 +367,8 @@ class CallService:
         return call
 
     def _hold(self, call: Call, body: Body | None, look: Look) -> Call:
+        if body is not None and body.sealed is not None:
+            body.sealed.close()  # no memory while a person thinks: the store has it
         call = replace(call, state=CallState.HELD)
         with self._store.write(durable=True):
             self._journal.receive(call, body, durable=True)
@@ -384,6 +386,7 @@ class CallService:
         self._journal.receive(call, body)
         opening = None if to is None else self._driver.begin(call, request, to)
         open_call = self._remember(call, is_patient=call.background)
+        open_call.sealed = body.sealed if body else None
         if to is not None:
             open_call.known = call
         self._drive(open_call, to, opening)

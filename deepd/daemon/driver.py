@@ -277,7 +277,8 @@ class Driver:
                         return outcome
                     await self._admission.check_again(call, live)
                 collector = _collector_of(open_call)
-                result = await run_file_tool(live.sandbox, request, call, collector, body)
+                sealed, open_call.sealed = open_call.sealed, None
+                result = await run_file_tool(live.sandbox, request, call, collector, sealed or body)
         except TimeoutError:
             limit = render_duration(call.timeout or 0.0)
             return of_error(CallTimeoutError(f"{call.tool} took longer than {limit}"))

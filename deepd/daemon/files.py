@@ -29,9 +29,9 @@ from deepd.errors import FileError, GoneError, TooLargeError
 from deepd.model.call import Call, Chunk
 from deepd.model.duration import render_size
 from deepd.model.files import FilePart, FileStat
+from deepd.model.sealed import Sealed, may_pass
 from deepd.sandbox.passed import read_part
 from deepd.sandbox.sandbox import Sandbox
-from deepd.sandbox.sealed import Sealed, may_pass
 
 MAX_READ = 256 << 20
 """Bytes of one `read_file`; a larger file is read in pieces."""
@@ -49,7 +49,7 @@ async def run_file_tool(
     request: ToolRequest,
     call: Call,
     collector: Collector,
-    body: bytes | Path | None,
+    body: bytes | Path | Sealed | None,
 ) -> dict[str, Any]:
     """Run one file tool and return its result; what it read goes to the collector."""
     match request:
@@ -120,28 +120,19 @@ async def _take(part: bytes | FilePart, at: int, request: ReadFile, collector: C
 
 
 async def _write(
-    sandbox: Sandbox, request: WriteFile, call: Call, body: bytes | Path | None
+    sandbox: Sandbox, request: WriteFile, call: Call, body: bytes | Path | Sealed | None
 ) -> dict[str, Any]:
     if isinstance(body, Path) and sandbox.guest.passes and may_pass(call.body_size):
-        with await asyncio.to_thread(_seal, body, call) as sealed:
-            return await _write_content(sandbox, request, call, sealed, sealed.size)
+        body = await asyncio.to_thread(_seal, body, call)
     if request.content is not None:
-        data: bytes | AsyncIterator[bytes] = request.content
+        data: bytes | AsyncIterator[bytes] | Sealed = request.content
         size = len(request.content)
+    elif isinstance(body, Sealed):
+        data, size = body, body.size
     elif body is not None:
         data, size = body_bytes(body, call), call.body_size
     else:
         raise GoneError("the body of this call is not kept any more", next_step="send it again")
-    return await _write_content(sandbox, request, call, data, size)
-
-
-async def _write_content(
-    sandbox: Sandbox,
-    request: WriteFile,
-    call: Call,
-    data: bytes | AsyncIterator[bytes] | Sealed,
-    size: int,
-) -> dict[str, Any]:
     stat = await sandbox.write(
         request.path, data, size=size, mode=request.mode, append=request.append, call_id=call.id
     )
@@ -189,7 +180,7 @@ def _large(name: str, items: list[dict[str, Any]], collector: Collector) -> dict
 
 def _seal(body: Path, call: Call) -> Sealed:
     """Return a copy of a body that is what was shown, and that nobody can change any more."""
-    sealed = Sealed.of_file(body, call.body_sha256)
+    sealed = Sealed.of_file(body, call.body_size, call.body_sha256)
     if sealed is None:
         raise GoneError(_CHANGED)
     return sealed

@@ -11,6 +11,7 @@ from deepd.errors import DeepdError
 from deepd.guest.call import GuestCall
 from deepd.model.call import Call
 from deepd.model.ids import CallId, SessionName
+from deepd.model.sealed import Sealed
 
 
 class OpenCall:
@@ -24,6 +25,8 @@ class OpenCall:
         self.cancel_reason = call.cancel_reason
         self.known: Call | None = None
         """Its row as it was stored last; `None` where something else may have changed it since."""
+        self.sealed: Sealed | None = None
+        """Its body, where it is in memory since it came; the store has it as well."""
         self._waiters: set[asyncio.Future[Call]] = set()
         self._asking: set[asyncio.Future[Call]] = set()
         self.opened = asyncio.Event()

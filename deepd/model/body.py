@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepd.model.sealed import Sealed
+
 
 @dataclass(frozen=True, slots=True)
 class Body:
@@ -15,3 +17,5 @@ class Body:
     data: bytes = b""
     path: Path | None = None
     """The spool file, when it is not in `data`."""
+    sealed: Sealed | None = None
+    """The same bytes as the file's, where they are also in memory since they came."""

@@ -14,12 +14,12 @@ from deepd.guest.records import Record, checked_name
 from deepd.guest.requests import FileOp, Kind, Option
 from deepd.model.files import FilePart, FileStat
 from deepd.model.ids import CallId
+from deepd.model.sealed import Sealed, may_pass
 from deepd.sandbox.execute import Input
 from deepd.sandbox.failure import shown
 from deepd.sandbox.operation import perform, reading
 from deepd.sandbox.output import NotPassedError, OutputReader
 from deepd.sandbox.passed import passed_part, read_part
-from deepd.sandbox.sealed import Sealed, may_pass
 
 MAX_READ = 256 << 20
 """Bytes that are read into memory at once; streams have no limit."""
@@ -82,8 +82,7 @@ async def write(
         size = len(data) if isinstance(data, bytes) else data.size
         operation = replace(operation, size=size)
     if isinstance(data, bytes) and guest.passes and may_pass(len(data)):
-        with await asyncio.to_thread(Sealed.of_bytes, data) as sealed:
-            return await write(guest, operation, sealed, call_id=call_id)
+        data = await asyncio.to_thread(Sealed.of_bytes, data)
     record = await perform(guest, operation, "write", call_id=call_id, content=data)
     return _known(record).stat(operation.path)
 

@@ -13,10 +13,10 @@ from deepd.guest.opening import NotGivenError
 from deepd.guest.records import Record
 from deepd.guest.requests import READ_ONLY, Exit, FileOp, How
 from deepd.model.ids import CallId, new_call_id
+from deepd.model.sealed import Sealed
 from deepd.sandbox.execute import Input, feed
 from deepd.sandbox.failure import file_error
 from deepd.sandbox.output import OutputReader
-from deepd.sandbox.sealed import Sealed
 
 
 @asynccontextmanager

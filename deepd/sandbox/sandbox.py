@@ -11,11 +11,11 @@ from deepd.guest.connection import Guest
 from deepd.guest.requests import Execute, FileOp, Kind, Option, Version
 from deepd.model.files import FilePart, FileStat, Match
 from deepd.model.ids import CallId
+from deepd.model.sealed import Sealed
 from deepd.sandbox import archive, edit, execute, extract, files, search
 from deepd.sandbox.execute import ExecResult, Input
 from deepd.sandbox.extract import ArchiveLimits
 from deepd.sandbox.operation import perform
-from deepd.sandbox.sealed import Sealed
 
 
 class Sandbox:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -23,8 +22,8 @@ from deepd.guest.frames import Decoder, Frame, FrameType, encode
 from deepd.guest.requests import FileOp, Kind
 from deepd.model.files import FilePart
 from deepd.model.ids import new_call_id
+from deepd.model.sealed import Sealed
 from deepd.sandbox.sandbox import Sandbox
-from deepd.sandbox.sealed import MOST, Sealed
 from tests.guest.meeting import go, laned
 from tests.unit.peer import Peer
 
@@ -74,8 +73,7 @@ async def test_whoever_stops_reading_lets_go_of_the_file(sandbox: Sandbox, works
 
 async def test_bytes_are_passed_and_written(sandbox: Sandbox, workspace: Path) -> None:
     before = open_files()
-    with Sealed.of_bytes(LARGE) as sealed:
-        stat = await sandbox.write("sealed", sealed)
+    stat = await sandbox.write("sealed", Sealed.of_bytes(LARGE))
     assert stat.size == len(LARGE)
     await sandbox.write("bytes", LARGE)
     await sandbox.write("bytes", LARGE[:200_000], append=True)
@@ -88,25 +86,6 @@ async def test_a_refused_write_says_why_also_when_it_was_given_its_bytes(sandbox
     await sandbox.write("file", LARGE)
     with pytest.raises(FileError, match="exists"):
         await sandbox.write("file", LARGE, exclusive=True)
-
-
-async def test_what_is_sealed_cannot_be_changed(tmp_path: Path) -> None:
-    (tmp_path / "body").write_bytes(LARGE)
-    digest = hashlib.sha256(LARGE).hexdigest()
-    assert Sealed.of_file(tmp_path / "body", "0" * 64) is None
-    sealed = Sealed.of_file(tmp_path / "body", digest)
-    assert sealed is not None
-    with sealed:
-        for change in (
-            lambda: os.write(sealed.descriptor, b"x"),
-            lambda: os.truncate(sealed.descriptor, 0),
-            lambda: os.truncate(sealed.descriptor, len(LARGE) + 1),
-            lambda: os.write(os.open(f"/proc/self/fd/{sealed.descriptor}", os.O_RDWR), b"x"),
-        ):
-            with pytest.raises(PermissionError):
-                change()
-        assert b"".join([piece async for piece in sealed.pieces()]) == LARGE
-    assert len(LARGE) < MOST
 
 
 async def test_what_cannot_be_passed_is_sent(
