@@ -39,6 +39,7 @@ async def test_what_is_sealed_cannot_be_changed(tmp_path: Path, change: str) -> 
 @pytest.mark.parametrize(
     ("size", "digest"),
     [(len(LARGE), "0" * 64), (len(LARGE) - 1, DIGEST), (len(LARGE) + 1, DIGEST)],
+    ids=["other bytes", "fewer", "more"],
 )
 def test_a_file_that_is_not_what_was_shown_is_not_sealed(
     tmp_path: Path, size: int, digest: str
