@@ -22,7 +22,7 @@ from deepd.client.http import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-_MAX_IDLE = 8
+_MAX_IDLE = 32
 _RECEIVE = 256 << 10
 
 

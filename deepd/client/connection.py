@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_MAX_IDLE = 8
+_MAX_IDLE = 32
 _FIRST = 32 << 10
 """Bytes of room for the beginning of a reply: most are small, and more room takes longer to get."""
 _RECEIVE = 256 << 10
