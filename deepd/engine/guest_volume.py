@@ -56,6 +56,7 @@ class GuestVolume:
         self._binary = binary
         self._young = young
         self._content = b""
+        self._digest = ""
         self._filling = asyncio.Lock()
         self._is_filled = False
 
@@ -175,7 +176,9 @@ class GuestVolume:
             )
 
     async def _hash(self) -> str:
-        return hashlib.sha256(await self._load()).hexdigest()[:16]
+        if not self._digest:  # asked for at every create, and half a millisecond
+            self._digest = hashlib.sha256(await self._load()).hexdigest()[:16]
+        return self._digest
 
     async def _load(self) -> bytes:
         if not self._content:
