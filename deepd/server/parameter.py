@@ -79,7 +79,7 @@ MAKES_A_CALL = (
     ),
     header(
         "X-Deepd-Session-Made",
-        {"type": "number"},
+        {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,12})?$"},
         "which session of this name is meant: its created_at",
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ M = TypeVar("M", bound=BaseModel)
 _MAX_CLIENT = 64
 _MAX_KEY = 200
 _MAX_PROBLEMS = 20
+_TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
+"""Seconds since the epoch, as `created_at` of a session is written."""
 
 
 def peer_of(request: Request) -> Peer:
@@ -61,23 +64,29 @@ def idempotency_key(request: Request) -> str:
 
 def session_made(request: Request) -> float | None:
     """Return when the session was made that the caller means; `None` for whichever there is."""
-    text = _header(request, b"x-deepd-session-made")
-    try:
-        return float(text) if text else None
-    except ValueError:
+    text = _sent_header(request, b"x-deepd-session-made")
+    if text is None:
+        return None
+    if _TIME.fullmatch(text) is None:
         raise BadRequestError(
             "X-Deepd-Session-Made is not a time", next_step="send the session's created_at"
-        ) from None
+        )
+    return float(text)
 
 
 def _header(request: Request, name: bytes) -> str:
+    return _sent_header(request, name) or ""
+
+
+def _sent_header(request: Request, name: bytes) -> str | None:
+    """Return a header; `None` where it was not sent, which an empty one was."""
     for key, value in request.scope["headers"]:
         if key == name:
             try:
                 return str(value.decode())
             except UnicodeDecodeError:
                 raise BadRequestError(f"the header {name.decode()} is not UTF-8") from None
-    return ""
+    return None
 
 
 def accepts(request: Request, content_type: str) -> bool:

@@ -47,9 +47,10 @@ async def test_a_session_that_is_being_removed_takes_no_more_calls(tmp_path: Pat
         client.close()
 
 
-async def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", ["yesterday", "", "nan", "inf", "-1", "1_0", "1e400", "{}"])
+async def test_a_time_that_is_none_is_refused(tmp_path: Path, made: str) -> None:
     async with served(tmp_path) as api:
         with pytest.raises(BadRequestError, match="not a time"):
             await api.agent.request(
-                "GET", "/v1/sessions/main/ls", headers={"X-Deepd-Session-Made": "yesterday"}
+                "GET", "/v1/sessions/main/ls", headers={"X-Deepd-Session-Made": made}
             )

@@ -6,7 +6,6 @@ and schema. Sandboxes are containers, as what is asked for is arbitrary: command
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import time
@@ -60,6 +59,7 @@ CHECKS = [
 ]
 CONFIG = {"checks": {"negative_data_rejection": {"expected-statuses": ["4xx"]}}}
 MADE = "X-Deepd-Session-Made"
+TIME = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 FOLLOWING = ("1", "true")
 REFUSALS = {400, 403, 404, 413}
 """What an agent is answered where only operators may ask."""
@@ -139,10 +139,7 @@ def _is_name(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    try:
-        return value is not None and float(str(value)) < math.inf
-    except ValueError:
-        return False
+    return isinstance(value, str) and TIME.fullmatch(value) is not None
 
 
 def _ends(case: Case[Any]) -> bool:
