@@ -186,11 +186,11 @@ class FakeSessions:
             self._live = None
 
     async def kill(self, cause: str = "out of memory") -> None:
-        """Lose the container, and hear of it."""
-        container = await self.machine.kill()
-        await self.detach()
+        """Lose the container, and hear of it, as always before another takes its place."""
         for callback in self._gone:
-            callback(MAIN, container, cause)
+            callback(MAIN, self.machine.container, cause)
+        await self.machine.kill()
+        await self.detach()
 
 
 class World:
