@@ -297,7 +297,7 @@ async def test_a_claim_is_one_request_to_the_engine_and_the_pool_is_filled_after
         daemon.sessions.open(MAIN)
         live = await daemon.ready()
         assert await run(live, "echo on", "/") == "on\n"
-        asked = [verb for verb, _ in home.world.actions[before:]]
+        asked = [verb for verb, _ in home.world.actions[before:] if verb != "observe"]
         assert asked[0] == "claim"
         await eventually(lambda: [w.attached for w in daemon.warm if w.attached] == [True])
         asked = [verb for verb, _ in home.world.actions[before:] if verb != "observe"]
@@ -315,7 +315,6 @@ async def test_a_session_that_is_made_is_three_requests_to_the_engine(home: Home
         await daemon.ready(SessionName("second"))
         asked = [verb for verb, _ in home.world.actions[before:]]
         assert [verb for verb in asked if verb != "observe"] == ["create", "start", "open"]
-        assert asked[:2] == ["create", "start"]
 
 
 async def test_a_guest_that_died_in_the_pool_is_replaced_for_who_claimed_it(home: Home) -> None:
