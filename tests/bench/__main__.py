@@ -18,6 +18,7 @@ BENCHES = (
     "dashboard",
     "approvals",
     "restart",
+    "counts",
     "peers",
 )
 """Each is a module here with `measure(pairs)`: rows of a peer's times and ours, interleaved, or
