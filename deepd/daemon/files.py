@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,8 @@ async def _write(
     sandbox: Sandbox, request: WriteFile, call: Call, body: bytes | Path | Sealed | None
 ) -> dict[str, Any]:
     if isinstance(body, Path) and sandbox.guest.passes and may_pass(call.body_size):
-        body = await asyncio.to_thread(_seal, body, call)
+        with suppress(OSError):  # no memory for it: its bytes are sent
+            body = await asyncio.to_thread(_seal, body, call)
     if request.content is not None:
         data: bytes | AsyncIterator[bytes] | Sealed = request.content
         size = len(request.content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from deepd.errors import FileError, ProtocolError, TooLargeError
@@ -82,7 +82,8 @@ async def write(
         size = len(data) if isinstance(data, bytes) else data.size
         operation = replace(operation, size=size)
     if isinstance(data, bytes) and guest.passes and may_pass(len(data)):
-        data = await asyncio.to_thread(Sealed.of_bytes, data)
+        with suppress(OSError):  # no memory for a second copy: the bytes are sent
+            data = await asyncio.to_thread(Sealed.of_bytes, data)
     record = await perform(guest, operation, "write", call_id=call_id, content=data)
     return _known(record).stat(operation.path)
 

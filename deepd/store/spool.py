@@ -14,6 +14,7 @@ from deepd.errors import LimitError
 from deepd.model.call import Chunk
 from deepd.model.files import Extent, FilePart, SpooledOutput
 from deepd.model.ids import CallId
+from deepd.model.sealed import write_all
 from deepd.store.chunks import HEAD, encode_chunk
 
 _READ = 1 << 20
@@ -38,7 +39,7 @@ class Spool:
         """Append records to a call's output and return the bytes written; all or none of them."""
         data = b"".join(map(encode_chunk, chunks))
         with self._at_end(call_id) as (descriptor, _):
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
         return len(data)
 
     def append_file(self, call_id: CallId, offset: int, source: FilePart) -> int:
@@ -109,7 +110,7 @@ class Spool:
         path = self.body_path(call_id)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             if durable:
                 os.fsync(descriptor)
         except OSError as error:
@@ -178,9 +179,3 @@ def no_space(path: Path, error: OSError) -> LimitError:
         f"cannot write {path}: {os.strerror(error.errno or 0)} ({name})",
         next_step="free some space there and try again",
     )
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -99,6 +99,17 @@ async def test_what_cannot_be_passed_is_sent(
     assert sandbox.guest.passes
 
 
+async def test_bytes_for_which_there_is_no_memory_are_sent(
+    sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    await sandbox.write("file", LARGE)
+    assert (workspace / "file").read_bytes() == LARGE
+
+
 async def test_a_descriptor_that_is_lost_to_the_guest_is_made_up_for(
     sandbox: Sandbox, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
