@@ -117,11 +117,14 @@ def _read(size: int) -> Callable[[Peer, Watch], None]:
     return do
 
 
-def _edit(peer: Peer, watch: Watch) -> None:
-    box = peer.box
-    peer.write(box, "/workspace/edited.txt", b"a line of text\n" * 68 + b"the old word")
-    with watch:
-        peer.edit(box, "/workspace/edited.txt", "the old word", "the new word")
+def _edit(size: int) -> Callable[[Peer, Watch], None]:
+    def do(peer: Peer, watch: Watch) -> None:
+        box, path = peer.box, f"/workspace/edited-{size}.txt"
+        peer.write(box, path, b"a line of text\n" * (size // 15) + b"the old word")
+        with watch:
+            peer.edit(box, path, "the old word", "the new word")
+
+    return do
 
 
 def _tree(peer: Peer, count: int) -> str:
@@ -169,6 +172,8 @@ def _reload(peer: Peer, watch: Watch) -> None:
 
 
 _LARGE = ("deepd", "docker-py", "sandboxd")
+_EDITORS = ("deepd", "sandboxd")
+"""The others that edit take 15 s and more to write 8 MiB before."""
 
 WORKS: dict[str, Work] = {
     "fresh": Work("new sandbox to first result", _fresh, 0.2, pause=0.2),
@@ -185,11 +190,13 @@ WORKS: dict[str, Work] = {
     "stream": Work("1 GiB of output", _stream, 0.01, ("deepd", "docker-py")),
     "write-1k": Work("write 1 KiB", _write(KIB), 0.5),
     "read-1k": Work("read 1 KiB", _read(KIB), 0.5),
-    "edit-1k": Work("edit 1 KiB", _edit, 0.5),
+    "edit-1k": Work("edit 1 KiB", _edit(KIB), 0.5),
     "write-8m": Work("write 8 MiB", _write(8 * MIB), 0.2),
     "read-8m": Work("read 8 MiB", _read(8 * MIB), 0.2),
+    "edit-8m": Work("edit 8 MiB", _edit(8 * MIB), 0.1, _EDITORS),
     "write-100m": Work("write 100 MiB", _write(100 * MIB), 0.05, _LARGE),
     "read-100m": Work("read 100 MiB", _read(100 * MIB), 0.05, _LARGE),
+    "edit-100m": Work("edit 100 MiB", _edit(100 * MIB), 0.05, _EDITORS),
     "ls": Work("ls of 2,000 files' folders", _search(2000, "ls", "", 20), 0.2),
     "glob": Work("glob over 2,000 files", _search(2000, "glob", "**/*.py", 200), 0.2),
     "grep": Work("grep over 2,000 files", _search(2000, "grep", "the needle", 20), 0.2),
